@@ -1,0 +1,39 @@
+"""tinygrad_ai: a deep-learning engine to read, to check and to measure. Names are PyTorch's."""
+
+from . import backend as backend
+from .autograd import promote as _promote  # noqa: F401
+from .autograd.backward import backward as backward
+from .autograd.backward import grad as grad
+from .autograd.mode import enable_grad as enable_grad
+from .autograd.mode import inference_mode as inference_mode
+from .autograd.mode import is_grad_enabled as is_grad_enabled
+from .autograd.mode import no_grad as no_grad
+from .autograd.mode import set_grad_enabled as set_grad_enabled
+from .backend.device import device as device
+from .backend.dtypes import bool_ as bool
+from .backend.dtypes import complex64 as complex64
+from .backend.dtypes import complex128 as complex128
+from .backend.dtypes import finfo as finfo
+from .backend.dtypes import float16 as float16
+from .backend.dtypes import float32 as float32
+from .backend.dtypes import float64 as float64
+from .backend.dtypes import get_default_dtype as get_default_dtype
+from .backend.dtypes import iinfo as iinfo
+from .backend.dtypes import int8 as int8
+from .backend.dtypes import int16 as int16
+from .backend.dtypes import int32 as int32
+from .backend.dtypes import int64 as int64
+from .backend.dtypes import promote_types as promote_types
+from .backend.dtypes import set_default_dtype as set_default_dtype
+from .backend.dtypes import uint8 as uint8
+from .ops import *  # noqa: F403
+from .tensor import Tensor as Tensor
+
+float = float32
+double = float64
+half = float16
+short = int16
+int = int32
+long = int64
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""How gradients come about: the op record, the walk, and what is built on them."""

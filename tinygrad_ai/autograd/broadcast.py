@@ -1,0 +1,34 @@
+"""The two ops the walk itself needs: broadcasting, and its undoing. Each is the other's rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import ShapeError
+from .op import op
+
+
+@op(view=True)
+def broadcast_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+    """y = x repeated along new and size-1 axes;   gx = g summed over them"""
+    return be.xp.broadcast_to(x, shape)
+
+
+@broadcast_to.vjp
+def _(g: Any, x_shape: Any) -> Any:
+    return sum_to(g, shape=x_shape)
+
+
+@op
+def sum_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
+    """y = x summed over the axes along which `shape` was broadcast;   gx = g broadcast back"""
+    lead = x.ndim - len(shape)
+    if lead < 0 or any([s not in (1, n) for s, n in zip(shape, x.shape[lead:], strict=True)]):
+        raise ShapeError(f"{shape} cannot have been broadcast to {x.shape}")
+    axes = [lead + i for i, s in enumerate(shape) if s == 1 and x.shape[lead + i] != 1]
+    return be.sum(x, axis=(*range(lead), *axes)).reshape(shape)
+
+
+@sum_to.vjp
+def _(g: Any, x_shape: Any) -> Any:
+    return broadcast_to(g, shape=x_shape)

@@ -1,0 +1,240 @@
+"""The op record: two plain functions that stand together, and the door every op passes.
+
+    @op
+    def tanh(be, x):
+        '''y = tanh x;   gx = g (1 - y²)'''
+        return be.tanh(x)
+
+    @tanh.vjp
+    def _(g, y):
+        return g * (1 - y * y)
+
+The signatures are the declaration. Positional parameters of the forward function may be
+differentiated, keyword-only ones are configuration. The parameter names of the rule say what the
+tape keeps: `y` the output, an input's name that input, `x_shape` and `x_dtype` only that. A last
+`needs` is true for each input whose gradient is wanted, keyword-only names are configuration.
+Knows no single op.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from .. import backend
+from ..backend import storage
+from ..backend.storage import line_of, user_place, written
+from ..errors import GraphFreedError, InplaceError
+from ..tensor import Node, Tensor, wrap
+from .mode import state
+
+REGISTRY: dict[str, Op] = {}
+
+
+class Op:
+    """An operation: its forward on arrays, and the rule from the output's gradient to the inputs'.
+
+    `dtypes` is the policy for mixed inputs: "promote" follows PyTorch's promotion, "float" also
+    turns integers into the default float, "same" refuses a mixture, None leaves them alone.
+    The result of a `view` op may share its input's memory.
+    """
+
+    rule: Callable[..., Any]
+    align: Callable[[Op, tuple[Any, ...]], tuple[Any, ...]]  # promote.py: it needs an op itself
+
+    def __init__(self, forward: Callable[..., Any], dtypes: str | None, view: bool) -> None:
+        self.name = self.__name__ = forward.__name__.strip("_")
+        self.forward, self.dtypes, self.view = forward, dtypes, view
+        self.__doc__ = forward.__doc__
+        parameters = list(inspect.signature(forward).parameters.values())[1:]
+        self.inputs = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        attrs = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+        self.attrs, self.keep = tuple(attrs), tuple[str, ...]()
+        self.defaults = {k: v for k, v in attrs.items() if v is not inspect.Parameter.empty}
+        self.differentiable = False
+        REGISTRY[self.name] = self
+
+    def __repr__(self) -> str:
+        return f"<op {self.name}>"
+
+    def vjp(self, rule: Callable[..., Any]) -> Callable[..., Any]:
+        """Registers the rule, and reads from its signature what the tape has to keep."""
+        parameters = list(inspect.signature(rule).parameters.values())[1:]
+        names = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        self.asks_needs = names[-1:] == ("needs",)
+        self.keep = names[:-1] if self.asks_needs else names
+        self.rule_attrs = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        known = {"y", *self.inputs}
+        known |= {name + end for name in self.inputs for end in ("_shape", "_dtype")}
+        for name in (*(set(self.keep) - known), *(set(self.rule_attrs) - set(self.attrs))):
+            raise TypeError(f"the rule of op {self.name} asks for {name!r}, which it does not have")
+        self.keeps_arrays = any(name == "y" or name in self.inputs for name in self.keep)
+        self.rule, self.differentiable = rule, True
+        return rule
+
+    def __call__(self, *args: Any, **attrs: Any) -> Any:
+        """The one door. Given Tensors it records; given arrays only, it is just the kernel."""
+        if "input" in attrs or "other" in attrs:  # PyTorch's names of the first two inputs
+            args = (*args, *(attrs.pop(k) for k in ("input", "other") if k in attrs))
+        run = self.run
+        for observer in state.observers:
+            run = partial(observer.forward, self, run)
+        return run(args, attrs)
+
+    def run(self, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
+        arrays, parents, be, mixed = unwrap(args)
+        if be is None:
+            return self.forward(backend.common(args), *args, **attrs)
+        if mixed and self.dtypes is not None:
+            arrays, parents, be, _ = unwrap(self.align(self, args))
+        y = self.forward(be, *arrays, **attrs)
+        if type(y) is tuple:
+            y = tuple([be.as_array(a) for a in y])
+        elif type(y) not in backend.TABLE:
+            y = be.as_array(y)  # NumPy's reductions give scalars
+        if self.differentiable and state.grad and any(parents):
+            return self.record(parents, arrays, y, attrs)
+        return tuple([wrap(a) for a in y]) if type(y) is tuple else wrap(y)
+
+    def record(self, parents: Any, arrays: list[Any], y: Any, attrs: dict[str, Any]) -> Any:
+        """Puts this call on the tape; returns its result as Tensors that know their node."""
+        node = Node()
+        node.op, node.parents, node.id, node.place = self, parents, storage.tick(), user_place()
+        if self.attrs:
+            node.attrs = {**self.defaults, **attrs}
+        if self.keep:
+            node.saved = tuple([self.value(name, arrays, y) for name in self.keep])
+        if type(y) is tuple:
+            return outputs(node, y)
+        node.shape = y.shape
+        return wrap(y, node)
+
+    def value(self, name: str, arrays: list[Any], y: Any) -> Any:
+        """What the tape keeps under a name of the rule's signature."""
+        if name == "y":
+            return y
+        part = ""
+        if name not in self.inputs:
+            name, _, part = name.rpartition("_")
+        i = self.inputs.index(name)
+        if name == "xs":
+            return tuple([getattr(a, part) if part else a for a in arrays[i:]])
+        array = arrays[i] if i < len(arrays) else None
+        return getattr(array, part, ()) if part else array
+
+    def pull(self, node: Node, g: Any, graph: bool, needs: Any = None) -> Any:
+        """The rule at work. Fed arrays it is the backward pass; fed Tensors it is recorded."""
+        saved = node.saved
+        if saved is None:
+            raise self.freed(node)
+        if written:
+            self.check_fresh(node)
+        if graph:
+            saved = tuple([self.rewrap(k, v, node) for k, v in zip(self.keep, saved, strict=True)])
+        if self.asks_needs:
+            saved = (*saved, needs or node.parents)
+        if self.rule_attrs:
+            return self.rule(g, *saved, **{k: node.attrs[k] for k in self.rule_attrs})
+        return self.rule(g, *saved)
+
+    def freed(self, node: Node) -> GraphFreedError:
+        return GraphFreedError(
+            f"backward through {self.name} a second time: what it saved was freed by the "
+            f"first pass\n  made at {node.where()}",
+            "backward(retain_graph=True) the first time, or build this part inside the loop",
+        )
+
+    def rewrap(self, name: str, value: Any, node: Node) -> Any:
+        """A saved value as a Tensor with its history, so that the rule can be differentiated."""
+        if name == "y":
+            return outputs(node, value) if type(value) is tuple else wrap(value, node)
+        if name == "xs":
+            return tuple([wrap(a, p) for a, p in zip(value, node.parents, strict=True)])
+        if name in self.inputs and backend.is_array(value):
+            return wrap(value, node.parents[self.inputs.index(name)])
+        return value
+
+    def check_fresh(self, node: Node) -> None:
+        """Raises InplaceError if something the node saved was written since."""
+        for name, value in zip(self.keep, node.saved or (), strict=True):
+            for array in value if type(value) is tuple else (value,):
+                last = storage.last_write(array) if type(array) in backend.TABLE else None
+                if last is not None and last.tick < node.id:
+                    role = "output" if name == "y" else f"input {name}"
+                    raise InplaceError(
+                        f"the buffer saved by {self.name} ({role}, shape {array.shape}, "
+                        f"{array.dtype}) was changed after the forward pass\n"
+                        f"  saved   at {node.where()}\n  changed at {line_of(last.place)}",
+                        "write x = x + 1 instead of x += 1, or change x.clone()",
+                    )
+
+
+def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], tuple[Node | None, ...], Any, bool]:
+    """Arrays, nodes, the backend (None without Tensors), and whether dtypes need a look."""
+    arrays, parents, mixed = [], [], False
+    dtype = kind = None
+    for a in args:
+        if isinstance(a, Tensor):
+            array = a.array
+            if kind is None:
+                kind, dtype = type(array), array.dtype
+                mixed = dtype.kind != "f"
+            elif array.dtype is not dtype:
+                mixed = True
+            if type(array) is not kind:
+                backend.common([t.array for t in args if isinstance(t, Tensor)])
+            arrays.append(array)
+            parents.append(a.node)
+        else:
+            mixed = mixed or hasattr(a, "dtype")
+            arrays.append(a)
+            parents.append(None)
+    return arrays, tuple(parents), None if kind is None else backend.TABLE[kind], mixed
+
+
+class Part:
+    """The gradient of one of several outputs, on its way to their node."""
+
+    __slots__ = ("g", "index")
+    shape = None  # never a node's shape: the walk joins it
+
+    def __init__(self, index: int, g: Any) -> None:
+        self.index, self.g = index, g
+
+    def join(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The gradients of all outputs with this one added."""
+        i, before = self.index, parts[self.index]
+        return (*parts[:i], self.g if before is None else before + self.g, *parts[i + 1 :])
+
+
+class Pick:
+    """Stands on the tape between an op with several outputs and each one of them."""
+
+    name = "pick"
+    keeps_arrays = False
+
+    def pull(self, node: Node, g: Any, graph: bool, needs: Any = None) -> Part:
+        return Part(node.attrs["index"], g)
+
+
+PICK = Pick()
+
+
+def outputs(node: Node, y: tuple[Any, ...]) -> tuple[Tensor, ...]:
+    """The Tensors of a node with several outputs; those that are integers have no gradient."""
+    node.shape = tuple([a.shape for a in y])
+    made = tuple([wrap(a, Node() if a.dtype.kind == "f" else None) for a in y])
+    for index, t in enumerate(made):
+        if t.node is not None:
+            t.node.op, t.node.parents, t.node.attrs = PICK, (node,), {"index": index}
+            t.node.id, t.node.shape, t.node.place = storage.tick(), t.shape, node.place
+    return made
+
+
+def op(forward: Any = None, *, dtypes: str | None = None, view: bool = False) -> Any:
+    """Makes an Op of a forward function, plainly (@op) or with options (@op(dtypes="float"))."""
+    if forward is None:
+        return partial(op, dtypes=dtypes, view=view)
+    return Op(forward, dtypes, view)

@@ -1,0 +1,80 @@
+"""When was a buffer last written in place? One clock orders tensors' nodes and writes.
+
+A node takes a tick when it is made, a write takes a tick when it happens. A buffer that a node
+saved is stale if it was written after the node was made. Views share their root's entry, and
+nothing is spent on buffers that nobody writes to.
+"""
+
+from __future__ import annotations
+
+import sys
+import weakref
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from types import CodeType
+from typing import Any, NamedTuple
+
+PACKAGE = str(Path(__file__).parent.parent) + "/"
+
+# Ticks count down, so that the newest is the smallest and a heap gives it first.
+tick: Callable[[], int] = count(-1, -1).__next__
+
+
+Place = tuple[CodeType, int]  # code and instruction: a line number only if somebody asks
+
+
+def user_place() -> Place:
+    """The innermost place outside this package."""
+    frame = sys._getframe(1)
+    while (code := frame.f_code).co_filename.startswith(PACKAGE) and frame.f_back is not None:
+        frame = frame.f_back
+    return code, frame.f_lasti
+
+
+def line_of(place: Place | None) -> str:
+    """A place as file:line."""
+    if place is None:
+        return "an unknown line"
+    code, instruction = place
+    line = code.co_firstlineno
+    for start, end, number in code.co_lines():
+        if start <= instruction < end and number is not None:
+            line = number
+    return f"{code.co_filename}:{line}"
+
+
+class Write(NamedTuple):
+    tick: int
+    count: int
+    place: Place
+    ref: Any  # drops the entry when the buffer dies, so that an id is never taken for another's
+
+
+written: dict[int, Write] = {}
+
+
+def root(array: Any) -> Any:
+    """The array that owns the memory of a view."""
+    while type(array.base) is type(array):
+        array = array.base
+    return array
+
+
+def wrote(array: Any) -> None:
+    """Notes that the buffer behind `array` was just changed."""
+    owner = root(array)
+    key = id(owner)
+    old = written.get(key)
+    ref = old.ref if old else weakref.ref(owner, lambda _: written.pop(key, None))
+    written[key] = Write(tick(), old.count + 1 if old else 1, user_place(), ref)
+
+
+def last_write(array: Any) -> Write | None:
+    return written.get(id(root(array)))
+
+
+def is_shared(array: Any) -> bool:
+    """Whether anything besides this view refers to the memory under it."""
+    owner = root(array)
+    return owner is not array and sys.getrefcount(owner) > 3  # the view, `owner`, the call

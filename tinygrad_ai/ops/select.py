@@ -1,0 +1,29 @@
+"""Choosing between values: where. Its condition is configuration, not an input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.op import op
+from ..tensor import Tensor
+
+__all__ = ["where"]
+
+
+@op(dtypes="promote")
+def select(be, a, b, *, condition):
+    """y = a where the condition holds, else b;   ga = g there and 0 elsewhere, gb the reverse"""
+    return be.where(condition, a, b)
+
+
+@select.vjp
+def _(g, needs, *, condition):
+    ga = where(condition, g, 0.0) if needs[0] else None
+    gb = where(condition, 0.0, g) if needs[1] else None
+    return ga, gb
+
+
+def where(condition: Any, input: Any = None, other: Any = None) -> Any:
+    """Elements of `input` where `condition` holds, of `other` elsewhere; all three broadcast."""
+    mask = condition.array if isinstance(condition, Tensor) else condition
+    return select(input, other, condition=mask)
