@@ -141,9 +141,8 @@ class Line:
         self.start = [m.array for m in self.moving]
         rng = np.random.default_rng(5)
         self.direction = [rng.standard_normal(a.shape) for a in self.start]
-        self.weights = np.random.default_rng(3)
 
-    def value(self, at: float, graph: bool = False) -> tuple[Any, list[Tensor]]:
+    def value(self, at: float) -> tuple[Any, list[Tensor]]:
         """A random weighting of the outputs, and the leaves it depends on."""
         for m, a, d in zip(self.moving, self.start, self.direction, strict=True):
             m.array = a + at * d

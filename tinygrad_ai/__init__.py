@@ -1,5 +1,7 @@
 """tinygrad_ai: a deep-learning engine to read, to check and to measure. Names are PyTorch's."""
 
+import warnings as _warnings
+
 from . import backend as backend
 from .autograd import promote as _promote  # noqa: F401
 from .autograd.backward import backward as backward
@@ -28,6 +30,10 @@ from .backend.dtypes import set_default_dtype as set_default_dtype
 from .backend.dtypes import uint8 as uint8
 from .ops import *  # noqa: F403
 from .tensor import Tensor as Tensor
+
+# As in PyTorch, log(0) and overflow give -inf and inf without a word. NumPy warns; its warnings are
+# silenced where our own modules are the ones that compute, and nowhere else.
+_warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_ai\.")
 
 float = float32
 double = float64

@@ -30,7 +30,6 @@ class Node:
     attrs: dict[str, Any] = {}
     place: storage.Place | None = None  # the user's line that made it
     hooks: dict[int, Callable[[Tensor], Tensor | None]] | None = None
-    retain = False  # keep the gradient though this is no leaf
     grad: Tensor | None = None
     id: int
     shape: Any
@@ -147,7 +146,8 @@ class Tensor:
         """Makes backward() keep the gradient of a tensor that is no leaf."""
         if self.node is None:
             raise GradError("retain_grad needs a tensor that requires a gradient")
-        self.node.retain = not self.is_leaf
+        if not self.is_leaf:
+            self.register_hook(RETAIN)
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Calls `hook(grad)` once this tensor's gradient is known; it may return another."""
@@ -156,6 +156,11 @@ class Tensor:
         if self.node.hooks is None:
             self.node.hooks = {}
         return HookHandle(self.node.hooks, hook)
+
+
+def RETAIN(grad: Tensor) -> Tensor:
+    """The hook by which a node that is no leaf keeps its gradient."""
+    return grad
 
 
 class HookHandle:

@@ -41,16 +41,18 @@ class Walk:
     def run(self, wanted: dict[Node, Any] | None) -> None:
         """Visits every pending node; fills `wanted`, or without it the leaves' gradients."""
         pending, heap, graph = self.pending, self.heap, self.graph
-        selective, observers = wanted is not None, state.observers
+        selective, observers, free = wanted is not None, state.observers, not self.keep
         while heap:
             node, g = pending.pop(heappop(heap))
             op = node.op
-            if op is None or node.hooks or node.retain or selective:
+            if op is None or node.hooks or selective:
                 g = self.arrive(node, g, wanted)
                 if op is None:
                     continue
-            pull = observed(op.pull) if observers else op.pull
-            grads = pull(node, g, graph, self.needs(node)) if selective else pull(node, g, graph)
+            if selective or observers:
+                grads = observed(op.pull)(node, g, graph, self.needs(node))
+            else:
+                grads = op.pull(node, g, graph)
             if type(grads) is not tuple:
                 grads = (grads,)
             for parent, gx in zip(node.parents, grads):
@@ -62,12 +64,13 @@ class Walk:
                 else:
                     pending[key] = parent, gx
                     heappush(heap, key)
-            if op.keeps_arrays and not self.keep:
+            if free and op.keeps_arrays:
                 node.saved = None
 
     def needs(self, node: Node) -> tuple[bool, ...]:
-        """Which inputs' gradients a rule has to compute when only some are asked for."""
-        return tuple([p in self.needed for p in node.parents])
+        """Which inputs' gradients a rule has to compute."""
+        needed = self.needed
+        return tuple([p is not None and (needed is None or p in needed) for p in node.parents])
 
     def deliver(self, node: Node, parent: Node, gx: Any, fresh: bool) -> None:
         """What a rule gave to a parent, in full: selection, broadcasting undone, sums, parts."""
@@ -107,8 +110,6 @@ class Walk:
                 wanted[node] = g
         elif node.op is None:
             self.gather(node, g)
-        if node.retain:
-            node.grad = self.as_tensor(g)
         return g
 
     def gather(self, node: Node, g: Any) -> None:
@@ -129,7 +130,9 @@ class Walk:
     def call_hooks(self, node: Node, g: Any) -> Any:
         for hook in list((node.hooks or {}).values()):
             result = hook(self.as_tensor(g))
-            if result is not None:
+            if hook is RETAIN:
+                node.grad = result
+            elif result is not None:
                 g = result if self.graph else result.array
                 self.own.discard(node.id)
         return g

@@ -10,9 +10,29 @@ from typing import Any
 class State(threading.local):
     """One per thread. `observers` stand at the door of every op (see Op.__call__)."""
 
-    grad: bool = True
-    observers: tuple[Any, ...] = ()
+    mode = 1  # what shortcuts ask: 0 not recording, 1 recording, 2 somebody observes
+    _grad = True
+    _observers: tuple[Any, ...] = ()
     modules: tuple[Any, ...] = ()
+
+    @property
+    def grad(self) -> bool:
+        """Whether operations are recorded."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, flag: bool) -> None:
+        self._grad = flag
+        self.mode = 2 if self._observers else int(flag)
+
+    @property
+    def observers(self) -> tuple[Any, ...]:
+        return self._observers
+
+    @observers.setter
+    def observers(self, observers: tuple[Any, ...]) -> None:
+        self._observers = observers
+        self.mode = 2 if observers else int(self._grad)
 
 
 state = State()

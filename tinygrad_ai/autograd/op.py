@@ -79,8 +79,9 @@ class Op:
         if "input" in attrs or "other" in attrs:  # PyTorch's names of the first two inputs
             args = (*args, *(attrs.pop(k) for k in ("input", "other") if k in attrs))
         run = self.run
-        for observer in state.observers:
-            run = partial(observer.forward, self, run)
+        if state.mode == 2:
+            for observer in state.observers:
+                run = partial(observer.forward, self, run)
         return run(args, attrs)
 
     def run(self, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
@@ -94,7 +95,7 @@ class Op:
             y = tuple([be.as_array(a) for a in y])
         elif type(y) not in backend.TABLE:
             y = be.as_array(y)  # NumPy's reductions give scalars
-        if self.differentiable and state.grad and any(parents):
+        if self.differentiable and any(parents) and state.grad:
             return self.record(parents, arrays, y, attrs)
         return tuple([wrap(a) for a in y]) if type(y) is tuple else wrap(y)
 
@@ -127,17 +128,22 @@ class Op:
     def pull(self, node: Node, g: Any, graph: bool, needs: Any = None) -> Any:
         """The rule at work. Fed arrays it is the backward pass; fed Tensors it is recorded."""
         saved = node.saved
-        if saved is None:
-            raise self.freed(node)
-        if written:
-            self.check_fresh(node)
-        if graph:
-            saved = tuple([self.rewrap(k, v, node) for k, v in zip(self.keep, saved, strict=True)])
+        if graph or written or saved is None:
+            saved = self.examined(node, graph)
         if self.asks_needs:
             saved = (*saved, needs or node.parents)
         if self.rule_attrs:
             return self.rule(g, *saved, **{k: node.attrs[k] for k in self.rule_attrs})
         return self.rule(g, *saved)
+
+    def examined(self, node: Node, graph: bool) -> tuple[Any, ...]:
+        """What a node saved, checked; as Tensors with their history if a graph is wanted."""
+        if node.saved is None:
+            raise self.freed(node)
+        self.check_fresh(node)
+        if not graph:
+            return node.saved
+        return tuple([self.rewrap(k, v, node) for k, v in zip(self.keep, node.saved, strict=True)])
 
     def freed(self, node: Node) -> GraphFreedError:
         return GraphFreedError(

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import backend
 from ..backend.dtypes import float32, float64
-from ..backend.storage import PACKAGE, tick
+from ..backend.storage import outside, tick, user_place
 from ..tensor import Node, Tensor
 from .mode import state
 from .op import Op
@@ -28,23 +28,24 @@ def unary(op: Op) -> Callable[[Tensor], Tensor]:
 
     def method(x: Tensor) -> Tensor:
         array = x.array
-        dtype = array.dtype
-        if state.observers or (dtype is not float32 and dtype is not float64):
+        kind, dtype = type(array), array.dtype
+        mode = state.mode
+        if mode == 2 or (dtype is not float32 and dtype is not float64):
             return op(x)
-        y = forward(_TABLE[type(array)], array)
-        if type(y) is not type(array):
+        y = forward(_TABLE[kind], array)
+        if type(y) is not kind:
             return op(x)
         made = _new(Tensor)
         made.array, made.node = y, None
-        if x.node is not None and state.grad:
+        if mode and x.node is not None:
             made.node = node = Node()
-            node.op, node.parents, node.id, node.shape = op, (x.node,), tick(), y.shape
+            node.op, node.parents = op, (x.node,)
+            node.id, node.shape = tick(), y.shape
             if saved is not None:
                 node.saved = saved((array, y))
             frame = _getframe(1)
-            while (code := frame.f_code).co_filename.startswith(PACKAGE) and frame.f_back:
-                frame = frame.f_back
-            node.place = code, frame.f_lasti
+            code = frame.f_code
+            node.place = (code, frame.f_lasti) if code.co_filename in outside else user_place()
         return made
 
     return _named(method, op)
@@ -56,31 +57,32 @@ def binary(op: Op) -> Callable[[Tensor, Any], Tensor]:
 
     def method(a: Tensor, b: Any) -> Tensor:
         x = a.array
-        dtype = x.dtype
+        kind, dtype = type(x), x.dtype
         if isinstance(b, Tensor):
             z, other = b.array, b.node
-            if z.dtype is not dtype or type(z) is not type(x):
+            if z.dtype is not dtype or type(z) is not kind:
                 return op(a, b)
         elif type(b) is float:
             z, other = b, None
         else:
             return op(a, b)
-        if state.observers or (dtype is not float32 and dtype is not float64):
+        mode = state.mode
+        if mode == 2 or (dtype is not float32 and dtype is not float64):
             return op(a, b)
-        y = forward(_TABLE[type(x)], x, z)
-        if type(y) is not type(x):
+        y = forward(_TABLE[kind], x, z)
+        if type(y) is not kind:
             return op(a, b)
         made = _new(Tensor)
         made.array, made.node = y, None
-        if (a.node is not None or other is not None) and state.grad:
+        if mode and (other is not None or a.node is not None):
             made.node = node = Node()
-            node.op, node.parents, node.id, node.shape = op, (a.node, other), tick(), y.shape
+            node.op, node.parents = op, (a.node, other)
+            node.id, node.shape = tick(), y.shape
             if saved is not None:
                 node.saved = saved((x, z, y))
             frame = _getframe(1)
-            while (code := frame.f_code).co_filename.startswith(PACKAGE) and frame.f_back:
-                frame = frame.f_back
-            node.place = code, frame.f_lasti
+            code = frame.f_code
+            node.place = (code, frame.f_lasti) if code.co_filename in outside else user_place()
         return made
 
     return _named(method, op)

@@ -24,11 +24,15 @@ tick: Callable[[], int] = count(-1, -1).__next__
 Place = tuple[CodeType, int]  # code and instruction: a line number only if somebody asks
 
 
+outside: set[str] = set()  # source files seen so far that are not of this package
+
+
 def user_place() -> Place:
     """The innermost place outside this package."""
     frame = sys._getframe(1)
     while (code := frame.f_code).co_filename.startswith(PACKAGE) and frame.f_back is not None:
         frame = frame.f_back
+    outside.add(code.co_filename)
     return code, frame.f_lasti
 
 
