@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import DeviceError, DTypeError
 from . import dtypes, kernels
+from . import special as special
 from .device import CPU, device, require
 from .storage import PACKAGE as PACKAGE
 

@@ -6,6 +6,7 @@ the entry of the same name and must give the same results.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -16,3 +17,83 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Enters a function into the table of kernels."""
     TABLE[function.__name__] = function
     return function
+
+
+@kernel
+def total(be: Any, x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
+    """Sum over `dim`. NumPy adds row after row along a slow axis, which loses digits in float32:
+    long sums that are not along the last axis are accumulated in float64."""
+    slow = x.dtype.itemsize < 8 and x.dtype.kind == "f" and dim and max(dim) != x.ndim - 1
+    count = math.prod([x.shape[d] for d in dim]) if slow else 0
+    if count > 4096:
+        return be.xp.sum(x, axis=dim, keepdims=keepdim, dtype="float64").astype(x.dtype)
+    return be.xp.sum(x, axis=dim, keepdims=keepdim)
+
+
+@kernel
+def sigmoid(be: Any, x: Any) -> Any:
+    """1 / (1 + e⁻ˣ), from the exponential that cannot overflow."""
+    e = be.exp(-be.abs(x))
+    return be.xp.where(x >= 0, 1 / (1 + e), e / (1 + e)).astype(x.dtype)
+
+
+@kernel
+def activate(be: Any, x: Any, act: str) -> Any:
+    """f(x) for the activations a linear layer can be fused with."""
+    if act == "relu":
+        return be.maximum(x, 0)
+    if act == "leaky_relu":
+        return be.xp.where(x > 0, x, x * 0.01)
+    if act == "sigmoid":
+        return be.sigmoid(x)
+    if act == "tanh":
+        return be.tanh(x)
+    if act == "silu":
+        return x * be.sigmoid(x)
+    if act == "gelu":
+        return x * (0.5 * (1 + be.erf(x / math.sqrt(2))))
+    if act == "gelu_tanh":
+        inner = math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)
+        return 0.5 * x * (1 + be.tanh(inner))
+    raise ValueError(f"unknown activation {act!r}")
+
+
+@kernel
+def act_grad(be: Any, g: Any, v: Any, act: str) -> Any:
+    """g f'(v): v is the output of relu, leaky_relu, sigmoid, tanh, the input of gelu and silu."""
+    if act == "relu":
+        return g * (v > 0)
+    if act == "leaky_relu":
+        return be.xp.where(v > 0, g, g * 0.01)
+    if act == "sigmoid":
+        return g * (v * (1 - v))
+    if act == "tanh":
+        return g * (1 - v * v)
+    if act == "silu":
+        s = be.sigmoid(v)
+        return g * (s * (1 + v * (1 - s)))
+    if act == "gelu":
+        normal = be.exp(-0.5 * v * v) / math.sqrt(2 * math.pi)
+        return g * (0.5 * (1 + be.erf(v / math.sqrt(2))) + v * normal)
+    if act == "gelu_tanh":
+        t = be.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v * v * v))
+        slope = math.sqrt(2 / math.pi) * (1 + 0.134145 * v * v)
+        return g * (0.5 * (1 + t) + 0.5 * v * (1 - t * t) * slope)
+    raise ValueError(f"unknown activation {act!r}")
+
+
+@kernel
+def linear(be: Any, x: Any, w: Any, b: Any, act: str | None) -> Any:
+    """f(x wᵀ + b), f one whose slope follows from the output."""
+    y = be.matmul(x, w.T)
+    if b is not None:
+        y += b
+    if act is None:
+        return y
+    return be.maximum(y, 0, out=y) if act == "relu" else be.activate(y, act)
+
+
+@kernel
+def scatter_sum(be: Any, y: Any, index: Any, x: Any) -> None:
+    """y[index] += x, where an index that comes several times counts every time."""
+    be.add.at(y, index, x)

@@ -3,7 +3,20 @@
 The functions are PyTorch's; those that PyTorch also has as methods attach themselves to Tensor.
 """
 
+from . import indexing as indexing
+from . import inplace as inplace
 from . import operators as operators
 from . import values as values
+from .activation import *  # noqa: F403
 from .arithmetic import *  # noqa: F403
+from .compare import *  # noqa: F403
+from .convert import *  # noqa: F403
+from .create import *  # noqa: F403
+from .elementwise import *  # noqa: F403
+from .linear import linear as linear
+from .matmul import *  # noqa: F403
+from .reduce import *  # noqa: F403
 from .select import *  # noqa: F403
+from .shape import *  # noqa: F403
+from .special import *  # noqa: F403
+from .trigonometry import *  # noqa: F403

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..autograd.op import op
 from .select import where
 
-__all__ = ["add", "exp", "log", "mul", "neg", "pow", "sqrt", "sub", "tanh", "true_divide"]
+__all__ = ["exp", "log", "mul", "neg", "pow", "sqrt", "tanh", "true_divide"]
 
 
 @op(dtypes="promote")

@@ -1,0 +1,67 @@
+"""Which accelerators are there, and why one is not. Asked by `info`, and once at import.
+
+The switches TINYGRAD_AI_NATIVE and TINYGRAD_AI_CUDA take `auto` (the default), `require` and `0`.
+"""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from ..errors import ArgumentError, DeviceError
+
+SWITCHES = {"native": "TINYGRAD_AI_NATIVE", "cuda": "TINYGRAD_AI_CUDA"}
+
+
+def switch(name: str) -> str:
+    """The user's wish for one accelerator."""
+    value = os.environ.get(SWITCHES[name], "auto")
+    if value not in ("auto", "require", "0"):
+        raise ArgumentError(f"expected {SWITCHES[name]} to be auto, require or 0, got {value!r}")
+    return value
+
+
+def reason(name: str) -> str:
+    """Why an accelerator is not in use."""
+    if switch(name) == "0":
+        return f"switched off by {SWITCHES[name]}=0"
+    if name == "native":
+        return "this version has no compiled CPU kernels; NumPy computes everything"
+    if find_spec("cupy") is None:
+        return "CuPy is not installed, and this version has no CuPy backend yet"
+    return "this version has no CuPy backend yet"
+
+
+def report() -> dict[str, dict[str, Any]]:
+    """For each accelerator whether it is in use, and if not, why."""
+    return {name: {"available": False, "reason": reason(name)} for name in SWITCHES}
+
+
+def check_required() -> None:
+    """Raises DeviceError if an accelerator that must be there is not: no silent fallback."""
+    for name, state in report().items():
+        if switch(name) == "require" and not state["available"]:
+            raise DeviceError(
+                f"{SWITCHES[name]}=require, but {state['reason']}", f"unset {SWITCHES[name]}"
+            )
+
+
+def blas() -> dict[str, Any]:
+    """The BLAS under NumPy: its name, version and number of threads."""
+    config: Any = np.show_config(mode="dicts")  # type: ignore[call-overload]
+    found = config["Build Dependencies"]["blas"]
+    return {"name": found["name"], "version": found["version"], "threads": _threads()}
+
+
+def _threads() -> Any:
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+            if name in os.environ:
+                return int(os.environ[name])
+        return os.cpu_count()
+    return max((pool["num_threads"] for pool in threadpool_info()), default=1)

@@ -1,0 +1,179 @@
+"""New tensors: from data, filled, counted. Nothing here has a gradient of its own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .. import backend
+from ..backend import dtypes
+from ..errors import ArgumentError, DTypeError
+from ..tensor import Tensor, leaf, wrap
+from .arguments import raw, sizes
+
+__all__ = [
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy",
+    "full", "full_like", "is_tensor", "linspace", "logspace", "ones", "ones_like", "scalar_tensor",
+    "tensor", "zeros", "zeros_like",
+]  # fmt: skip
+
+
+def made(array: Any, requires_grad: bool = False) -> Tensor:
+    """A fresh array as a Tensor, a leaf if gradients are wanted."""
+    return wrap(array, leaf(array) if requires_grad else None)
+
+
+def _bare(data: Any) -> Any:
+    """Nested lists that may hold Tensors as something NumPy understands."""
+    if isinstance(data, Tensor):
+        return data.array
+    if isinstance(data, (list, tuple)) and any(isinstance(v, (Tensor, list, tuple)) for v in data):
+        return [_bare(v) for v in data]
+    return data
+
+
+def tensor(
+    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+) -> Tensor:
+    """A new tensor with a copy of the data: numbers, nested lists, arrays or a tensor.
+
+    Python floats become the default dtype, ints int64; typed data keeps its dtype. DTypeError for
+    anything but numbers in a regular nesting.
+    """
+    return made(backend.asarray(_bare(data), dtype, device, copy=True), requires_grad)
+
+
+def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
+    """The data as a tensor, shared where it is an array or tensor already of that dtype."""
+    if isinstance(data, Tensor):
+        return data if dtype in (None, data.dtype) else data.to(dtype)  # type: ignore[attr-defined]
+    return wrap(backend.asarray(_bare(data), dtype, device))
+
+
+def asarray(
+    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+) -> Tensor:
+    """As as_tensor, with a choice about copying."""
+    array = backend.asarray(_bare(obj), dtype, device, copy=copy)
+    return made(array, requires_grad)
+
+
+def from_numpy(ndarray: Any) -> Tensor:
+    """A tensor in the array's own memory: a change of one is a change of the other."""
+    if type(ndarray) not in backend.TABLE:
+        raise DTypeError(f"from_numpy expects a NumPy array, got {type(ndarray).__name__}", "ta.tensor(...)")
+    return wrap(backend.asarray(ndarray, copy=False))
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor in the memory of another library's, without a copy, through DLPack."""
+    if isinstance(ext_tensor, Tensor):
+        return ext_tensor
+    return wrap(backend.numpy.from_dlpack(ext_tensor))
+
+
+def is_tensor(obj: Any) -> bool:
+    return isinstance(obj, Tensor)
+
+
+def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+    return full((), s, dtype=dtype or dtypes.get_default_dtype(), device=device)
+
+
+def full(
+    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """A tensor of one value; its dtype follows from the value."""
+    fill = raw(fill_value)
+    dtype = dtype or (fill.dtype if hasattr(fill, "dtype") else dtypes.scalar_dtype(fill))
+    return made(backend.on(device).full(sizes((size,)), fill, dtype=dtype), requires_grad)
+
+
+def _filled(name: str, doc: str) -> Any:
+    def create(
+        *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+    ) -> Tensor:
+        fill = getattr(backend.on(device), name)
+        return made(fill(sizes(size), dtype or dtypes.get_default_dtype()), requires_grad)
+
+    create.__name__, create.__doc__ = name, doc
+    return create
+
+
+zeros = _filled("zeros", "A tensor of zeros, by default of the default dtype.")
+ones = _filled("ones", "A tensor of ones, by default of the default dtype.")
+empty = _filled("empty", "A tensor whose values are whatever was in its memory.")
+
+
+def full_like(
+    input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Any:
+    """A tensor of one value in the shape, dtype and device of another (also of a raw array)."""
+    source = raw(input)
+    array = backend.of(source).full(source.shape, raw(fill_value), dtype=dtype or source.dtype)
+    return made(array, requires_grad) if isinstance(input, Tensor) else array
+
+
+def zeros_like(input: Any, **options: Any) -> Any:
+    """Zeros in the shape, dtype and device of another tensor."""
+    return full_like(input, 0, **options)
+
+
+def ones_like(input: Any, **options: Any) -> Any:
+    """Ones in the shape, dtype and device of another tensor."""
+    return full_like(input, 1, **options)
+
+
+def empty_like(input: Any, **options: Any) -> Any:
+    """Memory as it comes, in the shape, dtype and device of another tensor."""
+    return zeros_like(input, **options)
+
+
+def arange(
+    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """start, start + step, ... below end: ceil((end - start) / step) values."""
+    start, end, step = [v.item() if hasattr(v, "item") else v for v in (start, end, step)]
+    if end is None:
+        start, end = 0, start
+    if step == 0 or (end - start) / step < 0:
+        raise ArgumentError(f"arange cannot go from {start} to {end} in steps of {step}")
+    floating = any(isinstance(v, float) for v in (start, end, step))
+    dtype = dtype or (dtypes.get_default_dtype() if floating else dtypes.int64)
+    be, count = backend.on(device), math.ceil((end - start) / step)
+    return made((start + step * be.arange(count)).astype(dtype), requires_grad)
+
+
+def linspace(
+    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """`steps` evenly spaced values from start to end, both included."""
+    if steps < 0:
+        raise ArgumentError(f"linspace expects steps >= 0, got {steps}")
+    dtype = dtype or dtypes.get_default_dtype()
+    values = backend.on(device).linspace(float(start), float(end), steps)
+    return made(values.astype(dtype), requires_grad)
+
+
+def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None) -> Tensor:
+    """base to the power of linspace(start, end, steps)."""
+    values = backend.numpy.logspace(float(start), float(end), steps, base=base)
+    return made(values.astype(dtype or dtypes.get_default_dtype()))
+
+
+def eye(
+    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """The (n, m) matrix with ones on the diagonal."""
+    return made(backend.on(device).eye(n, m, dtype=dtype or dtypes.get_default_dtype()), requires_grad)
+
+
+def _new(self: Tensor, create: Any, *args: Any, dtype: Any = None, **options: Any) -> Tensor:
+    return create(*args, dtype=dtype or self.dtype, device=self.device, **options)
+
+
+Tensor.new_zeros = lambda self, *size, **k: _new(self, zeros, *size, **k)  # type: ignore[attr-defined]
+Tensor.new_ones = lambda self, *size, **k: _new(self, ones, *size, **k)  # type: ignore[attr-defined]
+Tensor.new_empty = lambda self, *size, **k: _new(self, empty, *size, **k)  # type: ignore[attr-defined]
+Tensor.new_full = lambda self, *args, **k: _new(self, full, *args, **k)  # type: ignore[attr-defined]
+Tensor.new_tensor = lambda self, data, **k: _new(self, tensor, data, **k)  # type: ignore[attr-defined]

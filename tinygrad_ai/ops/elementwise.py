@@ -1,0 +1,455 @@
+"""More functions of one number or two: each op's value and derivative, side by side."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..autograd.op import op
+from ..errors import ArgumentError
+from ..tensor import Tensor, methods
+from . import arithmetic as ar
+from .arithmetic import exp
+from .create import zeros_like
+from .select import where
+
+__all__ = [
+    "abs", "absolute", "add", "addcdiv", "addcmul", "ceil", "clamp", "clamp_max", "clamp_min",
+    "clip", "copysign", "div", "divide", "exp2", "expm1", "fix", "floor", "floor_divide", "fmax",
+    "fmin", "fmod", "frac", "heaviside", "lerp", "log10", "log1p", "log2", "logaddexp",
+    "logaddexp2", "maximum", "minimum", "multiply", "nan_to_num", "negative", "positive",
+    "reciprocal", "remainder", "round", "rsqrt", "rsub", "sgn", "sigmoid", "sign", "square", "sub",
+    "subtract", "trunc",
+]  # fmt: skip
+
+
+@op
+def abs(be, x):
+    """y = |x|;   gx = g sign x (0 at 0)"""
+    return be.abs(x)
+
+
+@abs.vjp
+def _(g, x):
+    return g * sign(x)
+
+
+@op
+def sign(be, x):
+    """y = -1, 0 or 1;   gx = 0"""
+    return x if x.dtype.kind == "b" else be.sign(x)
+
+
+@op(dtypes="float")
+def exp2(be, x):
+    """y = 2ˣ;   gx = g y ln 2"""
+    return be.exp2(x)
+
+
+@exp2.vjp
+def _(g, y):
+    return g * y * math.log(2)
+
+
+@op(dtypes="float")
+def expm1(be, x):
+    """y = eˣ - 1;   gx = g (y + 1)"""
+    return be.expm1(x)
+
+
+@expm1.vjp
+def _(g, y):
+    return g * (y + 1)
+
+
+@op(dtypes="float")
+def log2(be, x):
+    """y = log₂ x;   gx = g / (x ln 2)"""
+    return be.log2(x)
+
+
+@log2.vjp
+def _(g, x):
+    return g / (x * math.log(2))
+
+
+@op(dtypes="float")
+def log10(be, x):
+    """y = log₁₀ x;   gx = g / (x ln 10)"""
+    return be.log10(x)
+
+
+@log10.vjp
+def _(g, x):
+    return g / (x * math.log(10))
+
+
+@op(dtypes="float")
+def log1p(be, x):
+    """y = ln (1 + x);   gx = g / (1 + x)"""
+    return be.log1p(x)
+
+
+@log1p.vjp
+def _(g, x):
+    return g / (1 + x)
+
+
+@op(dtypes="float")
+def rsqrt(be, x):
+    """y = 1 / √x;   gx = -g y³ / 2"""
+    return 1 / be.sqrt(x)
+
+
+@rsqrt.vjp
+def _(g, y):
+    return -0.5 * g * y**3
+
+
+@op(dtypes="float")
+def reciprocal(be, x):
+    """y = 1 / x;   gx = -g y²"""
+    return 1 / x
+
+
+@reciprocal.vjp
+def _(g, y):
+    return -g * y * y
+
+
+@op
+def square(be, x):
+    """y = x²;   gx = 2 g x"""
+    return x * x
+
+
+@square.vjp
+def _(g, x):
+    return 2 * g * x
+
+
+@op(dtypes="float")
+def sigmoid(be, x):
+    """y = 1 / (1 + e⁻ˣ);   gx = g y (1 - y)"""
+    return be.sigmoid(x)
+
+
+@sigmoid.vjp
+def _(g, y):
+    return g * y * (1 - y)
+
+
+@op
+def floor(be, x):
+    """y = the largest integer <= x;   gx = 0"""
+    return be.floor(x) if x.dtype.kind == "f" else x
+
+
+@op
+def ceil(be, x):
+    """y = the smallest integer >= x;   gx = 0"""
+    return be.ceil(x) if x.dtype.kind == "f" else x
+
+
+@op
+def trunc(be, x):
+    """y = x without its fraction;   gx = 0"""
+    return be.trunc(x) if x.dtype.kind == "f" else x
+
+
+@op
+def _round(be, x, *, decimals):
+    """y = the nearest integer, ties to even;   gx = 0"""
+    return be.round(x, decimals) if x.dtype.kind == "f" else x
+
+
+for _flat in (sign, floor, ceil, trunc, _round):
+
+    @_flat.vjp
+    def _(g):
+        return zeros_like(g)
+
+
+def round(input: Any, *, decimals: int = 0) -> Any:
+    """To the nearest integer or decimal, ties to even."""
+    return _round(input, decimals=decimals)
+
+
+@op
+def frac(be, x):
+    """y = x - trunc x;   gx = g"""
+    return x - be.trunc(x)
+
+
+@frac.vjp
+def _(g):
+    return g
+
+
+@op(dtypes="promote")
+def maximum(be, a, b):
+    """y = max(a, b);   g goes to the larger, half to each where they are equal"""
+    return be.maximum(a, b)
+
+
+@maximum.vjp
+def _(g, a, b):
+    return _larger(g, a, b), _larger(g, b, a)
+
+
+@op(dtypes="promote")
+def minimum(be, a, b):
+    """y = min(a, b);   g goes to the smaller, half to each where they are equal"""
+    return be.minimum(a, b)
+
+
+@minimum.vjp
+def _(g, a, b):
+    return _larger(g, b, a), _larger(g, a, b)
+
+
+def _larger(g: Any, a: Any, b: Any) -> Any:
+    """g where a is larger, half of it where both are equal; also where one is NaN."""
+    return where(a == b, g / 2, where(a < b, 0.0, g))
+
+
+@op(dtypes="promote")
+def fmax(be, a, b):
+    """y = max(a, b), the other where one is NaN;   g goes to a where a >= b or b is NaN, else b"""
+    return be.fmax(a, b)
+
+
+@fmax.vjp
+def _(g, a, b):
+    mask = (a >= b) | (b != b)
+    return where(mask, g, 0.0), where(mask, 0.0, g)
+
+
+@op(dtypes="promote")
+def fmin(be, a, b):
+    """y = min(a, b), the other where one is NaN;   g goes to a where a <= b or b is NaN, else b"""
+    return be.fmin(a, b)
+
+
+@fmin.vjp
+def _(g, a, b):
+    mask = (a <= b) | (b != b)
+    return where(mask, g, 0.0), where(mask, 0.0, g)
+
+
+@op(dtypes="promote")
+def _clamp(be, x, low, high):
+    """y = min(max(x, low), high);   gx = g where low <= x <= high, glow and ghigh elsewhere"""
+    y = x if low is None else be.maximum(x, low)
+    return y if high is None else be.minimum(y, high)
+
+
+@_clamp.vjp
+def _(g, x, low, high, needs):
+    over = x > high if high is not None else x != x
+    under = x < low if low is not None else x != x
+    if low is not None and high is not None:
+        over, under = over | (low > high), under & (low < high)
+    inside = where(under | over, 0.0, g)
+    return inside, where(under, g, 0.0) if needs[1] else None, where(over, g, 0.0) if needs[2] else None
+
+
+def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
+    """Limited to [min, max]; a bound is a number, a tensor, or None."""
+    if min is None and max is None:
+        raise ArgumentError("clamp needs min, max or both")
+    return _clamp(input, min, max)
+
+
+def clamp_min(input: Any, min: Any) -> Any:
+    return clamp(input, min=min)
+
+
+def clamp_max(input: Any, max: Any) -> Any:
+    return clamp(input, max=max)
+
+
+@op(dtypes="promote")
+def _floor_div(be, a, b):
+    """y = floor(a / b);   ga = gb = 0"""
+    return be.floor_divide(a, b)
+
+
+@op(dtypes="promote")
+def _trunc_div(be, a, b):
+    """y = a / b without its fraction;   ga = gb = 0"""
+    y = be.trunc(a / b)
+    return y.astype(be.result_type(a, b))
+
+
+for _flat in (_floor_div, _trunc_div):
+
+    @_flat.vjp
+    def _(g):
+        return zeros_like(g), zeros_like(g)
+
+
+def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
+    """input / other: exact, or rounded towards zero ("trunc") or down ("floor")."""
+    ops = {None: ar.true_divide, "floor": _floor_div, "trunc": _trunc_div}
+    if rounding_mode not in ops:
+        raise ArgumentError(f"expected rounding_mode None, 'trunc' or 'floor', got {rounding_mode!r}")
+    return ops[rounding_mode](input, other)
+
+
+def floor_divide(input: Any, other: Any) -> Any:
+    """input / other rounded down."""
+    return _floor_div(input, other)
+
+
+@op(dtypes="promote")
+def remainder(be, a, b):
+    """y = a - b floor(a / b);   ga = g,  gb = -g floor(a / b)"""
+    return be.remainder(a, b)
+
+
+@remainder.vjp
+def _(g, a, b, needs):
+    return g, -g * floor_divide(a, b) if needs[1] else None
+
+
+@op(dtypes="promote")
+def fmod(be, a, b):
+    """y = a - b trunc(a / b);   ga = g,  gb = -g trunc(a / b)"""
+    return be.fmod(a, b)
+
+
+@fmod.vjp
+def _(g, a, b, needs):
+    return g, -g * trunc(a / b) if needs[1] else None
+
+
+@op(dtypes="promote")
+def lerp(be, start, end, weight):
+    """y = start + w (end - start);   gstart = g (1 - w),  gend = g w,  gw = g (end - start)"""
+    return start + weight * (end - start)
+
+
+@lerp.vjp
+def _(g, start, end, weight, needs):
+    return g * (1 - weight), g * weight, g * (end - start) if needs[2] else None
+
+
+@op(dtypes="float")
+def logaddexp(be, a, b):
+    """y = ln (eᵃ + eᵇ);   ga = g / (1 + eᵇ⁻ᵃ),  gb = g / (1 + eᵃ⁻ᵇ)"""
+    return be.logaddexp(a, b)
+
+
+@logaddexp.vjp
+def _(g, a, b):
+    return g / (1 + exp(b - a)), g / (1 + exp(a - b))
+
+
+@op(dtypes="float")
+def logaddexp2(be, a, b):
+    """y = log₂ (2ᵃ + 2ᵇ);   ga = g / (1 + 2ᵇ⁻ᵃ),  gb = g / (1 + 2ᵃ⁻ᵇ)"""
+    return be.logaddexp2(a, b)
+
+
+@logaddexp2.vjp
+def _(g, a, b):
+    return g / (1 + exp2(b - a)), g / (1 + exp2(a - b))
+
+
+@op(dtypes="promote")
+def _addcmul(be, x, a, b, *, value):
+    """y = x + v a b;   gx = g,  ga = v g b,  gb = v g a"""
+    return x + value * a * b
+
+
+@_addcmul.vjp
+def _(g, a, b, *, value):
+    return g, g * b * value, g * a * value
+
+
+@op(dtypes="float")
+def _addcdiv(be, x, a, b, *, value):
+    """y = x + v a / b;   gx = g,  ga = v g / b,  gb = -v g a / b²"""
+    return x + value * (a / b)
+
+
+@_addcdiv.vjp
+def _(g, a, b, *, value):
+    return g, g * value / b, -g * value * a / (b * b)
+
+
+def addcmul(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """input + value * tensor1 * tensor2"""
+    return _addcmul(input, tensor1, tensor2, value=value)
+
+
+def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
+    """input + value * tensor1 / tensor2"""
+    return _addcdiv(input, tensor1, tensor2, value=value)
+
+
+@op
+def _nan_to_num(be, x, *, nan, posinf, neginf):
+    """y = x with NaN and infinities replaced;   gx = g where x is finite"""
+    return be.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
+
+
+@_nan_to_num.vjp
+def _(g, x):
+    return where(x - x == 0, g, 0.0)
+
+
+def nan_to_num(input: Any, nan: float | None = None, posinf: Any = None, neginf: Any = None) -> Any:
+    """NaN becomes `nan` (0), infinities the largest finite values unless given."""
+    return _nan_to_num(input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
+
+
+@op(dtypes="float")
+def copysign(be, a, b):
+    """y = |a| with the sign of b;   ga = g y / a (0 at 0),  gb = 0"""
+    return be.copysign(a, b)
+
+
+@copysign.vjp
+def _(g, y, a, b):
+    return g * where(a == 0, 0.0, y / a), zeros_like(g)
+
+
+@op(dtypes="same")
+def heaviside(be, x, values):
+    """y = 0 below 0, `values` at 0, 1 above; not differentiable"""
+    return be.heaviside(x, values).astype(x.dtype)
+
+
+def add(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input + alpha * other"""
+    return ar.add(input, other if alpha == 1 else other * alpha)
+
+
+def sub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """input - alpha * other"""
+    return ar.sub(input, other if alpha == 1 else other * alpha)
+
+
+def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
+    """other - alpha * input"""
+    return ar.sub(other, input if alpha == 1 else input * alpha)
+
+
+def positive(input: Any) -> Any:
+    return input
+
+
+absolute, clip, divide, fix, multiply, negative = abs, clamp, div, trunc, ar.mul, ar.neg
+sgn, subtract = sign, sub
+methods(abs, addcdiv, addcmul, ceil, clamp, clamp_max, clamp_min, copysign, div, exp2, expm1)
+methods(floor, floor_divide, fmax, fmin, fmod, frac, heaviside, lerp, log10, log1p, log2, logaddexp)
+methods(logaddexp2, maximum, minimum, nan_to_num, positive, reciprocal, remainder, round, rsqrt)
+methods(sigmoid, sign, square, trunc, add, sub, ar.mul, ar.true_divide, ar.neg, ar.pow, ar.exp)
+methods(ar.log, ar.sqrt, ar.tanh)
+for _name, _function in {
+    "absolute": abs, "clip": clamp, "divide": div, "fix": trunc, "multiply": ar.mul,
+    "negative": ar.neg, "sgn": sign, "subtract": sub,
+}.items():  # fmt: skip
+    setattr(Tensor, _name, getattr(Tensor, _function.__name__))

@@ -1,0 +1,120 @@
+"""x[...] and x[...] = v, as NumPy and PyTorch do them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import backend
+from ..autograd.op import op
+from ..errors import ArgumentError, RangeError, ShapeError
+from ..tensor import Tensor, method
+from .arguments import raw
+
+__all__: list[str] = []
+
+
+@op(view=True)
+def _getitem(be, x, *, index):
+    """y = x[index];   gx = zeros with g added at index"""
+    return x[index]
+
+
+@_getitem.vjp
+def _(g, x_shape, *, index):
+    return _putitem(g, index=index, shape=x_shape)
+
+
+@op
+def _putitem(be, x, *, index, shape):
+    """y = zeros with x added at index;   gx = g[index]"""
+    y = be.zeros(shape, x.dtype)
+    if is_basic(index):
+        y[index] = x
+    else:
+        be.scatter_sum(y, index, x)
+    return y
+
+
+@_putitem.vjp
+def _(g, *, index):
+    return _getitem(g, index=index)
+
+
+@op(dtypes="promote")
+def _setitem(be, x, v, *, index):
+    """y = x with v at index;   gx = g with 0 at index,  gv = g[index]"""
+    y = x.copy()
+    y[index] = v
+    return y
+
+
+@_setitem.vjp
+def _(g, v_shape, needs, *, index):
+    from ..autograd.broadcast import sum_to
+
+    gx = _setitem(g, 0.0, index=index) if needs[0] else None
+    gv = trimmed(_getitem(g, index=index), v_shape) if needs[1] else None
+    return gx, gv if gv is None else sum_to(gv, shape=v_shape)
+
+
+def trimmed(g: Any, shape: tuple[int, ...]) -> Any:
+    """NumPy lets a value have leading size-1 dimensions its place does not have."""
+    extra = len(shape) - g.ndim
+    return g if extra <= 0 else g.reshape((1,) * extra + tuple(g.shape))
+
+
+def is_basic(index: Any) -> bool:
+    """Whether an index selects each element at most once, as slices and integers do."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all([p is None or p is Ellipsis or isinstance(p, (int, slice)) for p in parts]) and not any(
+        [isinstance(p, bool) for p in parts]
+    )
+
+
+def prepared(index: Any) -> Any:
+    """An index as NumPy takes it: Tensors unwrapped, lists as arrays, negative steps refused."""
+    if isinstance(index, tuple):
+        return tuple([_part(p) for p in index])
+    return _part(index)
+
+
+def _part(part: Any) -> Any:
+    if isinstance(part, slice):
+        start, stop, step = [raw(v).item() if isinstance(v, Tensor) else v for v in (part.start, part.stop, part.step)]
+        if step is not None and step < 1:
+            raise ArgumentError(f"expected a positive step, got {step}", "use x.flip(dim)")
+        return slice(start, stop, step)
+    if isinstance(part, Tensor):
+        array = part.array
+        return array.item() if array.ndim == 0 and array.dtype.kind in "iu" else array
+    if isinstance(part, (list, range)):
+        return backend.asarray([raw(v) for v in part], None if part else "int64")
+    return part
+
+
+def checked(x: Any, index: Any, work: Any) -> Any:
+    """Runs `work(prepared index)` with NumPy's index errors said in our words."""
+    try:
+        return work(prepared(index))
+    except IndexError as error:
+        raise RangeError(f"cannot index a tensor of shape {tuple(x.shape)}: {error}") from None
+
+
+@method
+def __getitem__(self: Tensor, index: Any) -> Any:
+    return checked(self, index, lambda i: _getitem(self, index=i))
+
+
+@method
+def __setitem__(self: Tensor, index: Any, value: Any) -> None:
+    from .inplace import overwrite
+
+    if not isinstance(value, Tensor):
+        value = raw(value) if isinstance(value, (int, float, bool)) else Tensor(value)
+    if isinstance(value, Tensor) and value.dtype != self.dtype:
+        value = value.to(self.dtype)  # type: ignore[attr-defined]
+    try:
+        result = checked(self, index, lambda i: _setitem(self, value, index=i))
+    except ValueError as error:
+        raise ShapeError(f"cannot assign to x[...] of shape {self.shape}: {error}") from None
+    overwrite(self, result, "x[...] = v")

@@ -1,0 +1,119 @@
+"""Changing a tensor where it is: the op, its result written into the storage, a new node.
+
+A leaf that requires a gradient cannot be changed while operations are recorded, nor a view whose
+memory something else refers to: the others would keep a history that no longer holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import backend
+from ..autograd.mode import state
+from ..backend import dtypes
+from ..errors import DTypeError, InplaceError, ShapeError
+from ..tensor import Tensor, method
+from . import arithmetic as ar
+from . import elementwise as ew
+
+__all__: list[str] = []
+
+
+def overwrite(x: Tensor, result: Tensor, what: str) -> Tensor:
+    """Writes `result` into x's memory and gives x its history."""
+    tracked = state.grad and (x.node is not None or result.node is not None)
+    if tracked:
+        refuse(x, what)
+    if result.shape != x.shape:
+        raise ShapeError(f"{what}: the result of shape {result.shape} does not fit into {x.shape}")
+    if dtypes.category(result.dtype) > dtypes.category(x.dtype):
+        raise DTypeError(f"{what}: a {result.dtype} result cannot be kept in a {x.dtype} tensor")
+    x.array[...] = result.array
+    backend.storage.wrote(x.array)
+    if tracked:
+        x.node = result.node if result.dtype == x.dtype else _as_dtype(result, x).node
+    return x
+
+
+def _as_dtype(result: Tensor, x: Tensor) -> Tensor:
+    return result.to(x.dtype)  # type: ignore[attr-defined]
+
+
+def refuse(x: Tensor, what: str) -> None:
+    """Raises InplaceError where a change in place would make gradients wrong."""
+    if x.node is not None and x.is_leaf:
+        raise InplaceError(
+            f"{what}: a leaf that requires a gradient cannot be changed in place",
+            "write into a new tensor, or change it under no_grad()",
+        )
+    if backend.storage.is_shared(x.array):
+        raise InplaceError(
+            f"{what}: this is a view, and its memory is used by other tensors too",
+            "change x.clone(), or build the result with torch-style where() or cat()",
+        )
+
+
+def _in_place(name: str, function: Any) -> None:
+    """Attaches `name_`, which keeps the function's result in the tensor."""
+
+    def change(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        return overwrite(self, function(self, *args, **options), f"{name}_")
+
+    change.__name__ = f"{name}_"
+    change.__doc__ = f"Keeps the result of {name} in this tensor's memory; returns it."
+    setattr(Tensor, change.__name__, change)
+
+
+_SAME = """abs absolute addcdiv addcmul ceil clamp clamp_max clamp_min clip copysign divide div exp2
+expm1 fix floor floor_divide fmod frac lerp log10 log1p log2 multiply nan_to_num negative reciprocal
+remainder round rsqrt sgn sigmoid sign square subtract trunc add sub"""
+for _name in _SAME.split():
+    _in_place(_name, getattr(ew, _name))
+for _op in (ar.mul, ar.neg, ar.pow, ar.exp, ar.log, ar.sqrt, ar.tanh):
+    _in_place(_op.name, _op)
+for _name, _function in {
+    "__iadd__": ar.add, "__isub__": ar.sub, "__imul__": ar.mul, "__itruediv__": ar.true_divide,
+    "__ipow__": ar.pow,
+}.items():  # fmt: skip
+
+    def _change(self: Tensor, other: Any, op: Any = _function) -> Tensor:
+        return overwrite(self, op(self, other), f"x {op.name}= y")
+
+    setattr(Tensor, _name, _change)
+
+
+@method
+def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
+    """The values of another tensor, broadcast and converted, in this tensor's memory."""
+    source = src if isinstance(src, Tensor) else Tensor(src)
+    value = source.to(self.dtype)  # type: ignore[attr-defined]
+    if value.shape != self.shape:
+        from .shape import broadcast_to
+
+        value = broadcast_to(value, self.shape)
+    elif value is source and value.node is None:
+        value = source
+    return overwrite(self, value, "copy_")
+
+
+@method
+def fill_(self: Tensor, value: Any) -> Tensor:
+    """One value everywhere."""
+    if isinstance(value, Tensor):
+        return copy_(self, value)
+    from .create import full_like
+
+    return overwrite(self, full_like(self, value), "fill_")
+
+
+@method
+def zero_(self: Tensor) -> Tensor:
+    """Zero everywhere."""
+    return fill_(self, 0)
+
+
+@method
+def detach_(self: Tensor) -> Tensor:
+    """Forgets the history; returns the tensor."""
+    self.node = None
+    return self
