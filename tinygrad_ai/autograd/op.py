@@ -139,18 +139,11 @@ class Op:
     def examined(self, node: Node, graph: bool) -> tuple[Any, ...]:
         """What a node saved, checked; as Tensors with their history if a graph is wanted."""
         if node.saved is None:
-            raise self.freed(node)
+            raise freed(node)
         self.check_fresh(node)
         if not graph:
             return node.saved
         return tuple([self.rewrap(k, v, node) for k, v in zip(self.keep, node.saved, strict=True)])
-
-    def freed(self, node: Node) -> GraphFreedError:
-        return GraphFreedError(
-            f"backward through {self.name} a second time: what it saved was freed by the "
-            f"first pass\n  made at {node.where()}",
-            "backward(retain_graph=True) the first time, or build this part inside the loop",
-        )
 
     def rewrap(self, name: str, value: Any, node: Node) -> Any:
         """A saved value as a Tensor with its history, so that the rule can be differentiated."""
@@ -165,16 +158,30 @@ class Op:
     def check_fresh(self, node: Node) -> None:
         """Raises InplaceError if something the node saved was written since."""
         for name, value in zip(self.keep, node.saved or (), strict=True):
+            role = "output" if name == "y" else f"input {name}"
             for array in value if type(value) is tuple else (value,):
-                last = storage.last_write(array) if type(array) in backend.TABLE else None
-                if last is not None and last.tick < node.id:
-                    role = "output" if name == "y" else f"input {name}"
-                    raise InplaceError(
-                        f"the buffer saved by {self.name} ({role}, shape {array.shape}, "
-                        f"{array.dtype}) was changed after the forward pass\n"
-                        f"  saved   at {node.where()}\n  changed at {line_of(last.place)}",
-                        "write x = x + 1 instead of x += 1, or change x.clone()",
-                    )
+                if type(array) in backend.TABLE:
+                    check_unchanged(array, role, node)
+
+
+def freed(node: Node) -> GraphFreedError:
+    return GraphFreedError(
+        f"backward through {node.name()} a second time: what it saved was freed by the "
+        f"first pass\n  made at {node.where()}",
+        "backward(retain_graph=True) the first time, or build this part inside the loop",
+    )
+
+
+def check_unchanged(array: Any, role: str, node: Node) -> None:
+    """Raises InplaceError if an array that a node saved was written since."""
+    last = storage.last_write(array)
+    if last is not None and last.tick < node.id:
+        raise InplaceError(
+            f"the buffer saved by {node.name()} ({role}, shape {array.shape}, "
+            f"{array.dtype}) was changed after the forward pass\n"
+            f"  saved   at {node.where()}\n  changed at {line_of(last.place)}",
+            "write x = x + 1 instead of x += 1, or change x.clone()",
+        )
 
 
 def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], tuple[Node | None, ...], Any, bool]:
@@ -231,12 +238,15 @@ PICK = Pick()
 def outputs(node: Node, y: tuple[Any, ...]) -> tuple[Tensor, ...]:
     """The Tensors of a node with several outputs; those that are integers have no gradient."""
     node.shape = tuple([a.shape for a in y])
-    made = tuple([wrap(a, Node() if a.dtype.kind == "f" else None) for a in y])
-    for index, t in enumerate(made):
-        if t.node is not None:
-            t.node.op, t.node.parents, t.node.attrs = PICK, (node,), {"index": index}
-            t.node.id, t.node.shape, t.node.place = storage.tick(), t.shape, node.place
-    return made
+    return tuple([pick(node, i, a) if a.dtype.kind == "f" else wrap(a) for i, a in enumerate(y)])
+
+
+def pick(node: Node, index: int, array: Any) -> Tensor:
+    """One of several outputs, with a node of its own."""
+    one = Node()
+    one.op, one.parents, one.attrs = PICK, (node,), {"index": index}
+    one.id, one.shape, one.place = storage.tick(), array.shape, node.place
+    return wrap(array, one)
 
 
 def op(forward: Any = None, *, dtypes: str | None = None, view: bool = False) -> Any:
