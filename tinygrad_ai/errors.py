@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class TinygradError(Exception):
     """Base of every error of this package.
@@ -14,11 +16,20 @@ class TinygradError(Exception):
         super().__init__(message)
         self.message = message
         self.fix = fix
-        self.path: list[str] = []
+        self.path: list[Any] = []  # the modules passed, innermost first
 
     def __str__(self) -> str:
-        where = f"in {'.'.join(reversed(self.path))}: " if self.path else ""
+        where = f"in {_place(self.path)}: " if self.path else ""
         return f"{where}{self.message}" + (f"\n  fix: {self.fix}" if self.fix else "")
+
+
+def _place(path: list[Any]) -> str:
+    """The innermost module by its dotted name and description: fc1 (Linear 784 -> 1024)."""
+    names = []
+    for inner, outer in zip(path, path[1:], strict=False):
+        names.append(next((n for n, m in outer._modules.items() if m is inner), "?"))
+    words = path[0].describe()
+    return f"{'.'.join(reversed(names))} ({words})" if names else words
 
 
 class ShapeError(TinygradError, RuntimeError):

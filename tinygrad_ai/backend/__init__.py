@@ -15,6 +15,8 @@ import numpy as np
 
 from ..errors import DeviceError, DTypeError
 from . import dtypes, kernels
+from . import kernels_nn as kernels_nn
+from . import kernels_optim as kernels_optim
 from . import special as special
 from .device import CPU, device, require
 from .storage import PACKAGE as PACKAGE

@@ -110,8 +110,15 @@ def full_like(
 ) -> Any:
     """A tensor of one value in the shape, dtype and device of another (also of a raw array)."""
     source = raw(input)
-    array = backend.of(source).full(source.shape, raw(fill_value), dtype=dtype or source.dtype)
+    array = backend.common((source,)).full(source.shape, raw(fill_value), dtype=dtype or source.dtype)
     return made(array, requires_grad) if isinstance(input, Tensor) else array
+
+
+def zeros_shaped(like: Any, shape: tuple[int, ...]) -> Any:
+    """Zeros of another shape in the dtype and kind (Tensor or array) of `like`."""
+    source = raw(like)
+    array = backend.common((source,)).zeros(shape, source.dtype)
+    return wrap(array) if isinstance(like, Tensor) else array
 
 
 def zeros_like(input: Any, **options: Any) -> Any:

@@ -1,0 +1,41 @@
+"""`python -m tinygrad_ai`: train, predict, gradcheck, info."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+
+from . import __version__
+from .errors import TinygradError
+
+COMMANDS = {
+    "train": (".train.command", "train the network 784-1024-10 on handwritten digits"),
+    "predict": (".train.predict", "classify pictures with a trained network"),
+    "gradcheck": (".autograd.gradcheck_cli", "check every op's derivatives numerically"),
+    "info": (".info", "versions, threads, and which accelerators are there"),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code (2 for a mistake of the user's)."""
+    parser = argparse.ArgumentParser("tinygrad_ai", description="Not related to tinygrad.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    argv = sys.argv[1:] if argv is None else argv
+    for name, (module, text) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name in argv[:1]:  # load only what is asked for
+            program = import_module(module, __package__)
+            program.add_arguments(command)
+            command.set_defaults(run=program.run)
+    args = parser.parse_args(argv)
+    try:
+        return int(args.run(args))
+    except TinygradError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

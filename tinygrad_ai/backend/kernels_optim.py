@@ -1,0 +1,72 @@
+"""One step of the common optimizers on one array, in place: what the compiled ones must equal."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from .kernels import kernel
+
+
+@kernel
+def sgd_step(
+    be: Any, p: Any, g: Any, velocity: Any, *, lr: float, momentum: float, dampening: float,
+    weight_decay: float, nesterov: bool, first: bool,
+) -> None:  # fmt: skip
+    """v = μ v + (1 - τ) g (v = g at first);   p -= lr v, or lr (g + μ v) for Nesterov."""
+    if weight_decay:
+        g = g + weight_decay * p
+    if velocity is not None:
+        if first:
+            velocity[...] = g
+        else:
+            velocity *= momentum
+            velocity += (1 - dampening) * g
+        g = g + momentum * velocity if nesterov else velocity
+    p -= lr * g
+
+
+@kernel
+def adam_step(
+    be: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, *, step: int, lr: float, beta1: float,
+    beta2: float, eps: float, weight_decay: float, decoupled: bool,
+) -> None:  # fmt: skip
+    """m = β₁m + (1-β₁)g;  v = β₂v + (1-β₂)g²;  p -= lr m̂ / (√v̂ + ε), hats divide by 1 - βᵗ."""
+    if weight_decay and decoupled:
+        p *= 1 - lr * weight_decay
+    elif weight_decay:
+        g = g + weight_decay * p
+    m += (1 - beta1) * (g - m)
+    v *= beta2
+    v += (1 - beta2) * (g * g)
+    if v_max is not None:
+        be.maximum(v_max, v, out=v_max)
+        v = v_max
+    root = be.sqrt(v)
+    root /= math.sqrt(1 - beta2**step)
+    root += eps
+    be.divide(m, root, out=root)
+    root *= lr / (1 - beta1**step)
+    p -= root
+
+
+@kernel
+def rmsprop_step(
+    be: Any, p: Any, g: Any, square: Any, mean: Any, velocity: Any, *, lr: float, alpha: float,
+    eps: float, weight_decay: float, momentum: float,
+) -> None:  # fmt: skip
+    """s = αs + (1-α)g²;  p -= lr g / (√s + ε); centered: s less the squared mean of g."""
+    if weight_decay:
+        g = g + weight_decay * p
+    square *= alpha
+    square += (1 - alpha) * (g * g)
+    spread = square
+    if mean is not None:
+        mean += (1 - alpha) * (g - mean)
+        spread = square - mean * mean
+    move = g / (be.sqrt(spread) + eps)
+    if velocity is not None:
+        velocity *= momentum
+        velocity += move
+        move = velocity
+    p -= lr * move

@@ -1,0 +1,184 @@
+"""Random tensors, drawn from a Generator when they are asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import backend
+from ..backend import dtypes
+from ..backend import random as streams
+from ..backend.random import Generator as Generator
+from ..errors import ArgumentError
+from ..tensor import Tensor, method, methods, wrap
+from .arguments import raw, sizes
+from .create import made
+from .inplace import overwrite
+
+__all__ = [
+    "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed",
+    "multinomial", "normal", "poisson", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "randperm", "seed", "set_rng_state",
+]  # fmt: skip
+
+default_generator = streams.default
+
+
+def manual_seed(seed: int) -> Generator:
+    """Starts the default stream that belongs to `seed`; returns it."""
+    return default_generator.manual_seed(seed)
+
+
+def seed() -> int:
+    """Starts a default stream nobody has seen; returns its seed."""
+    return default_generator.seed()
+
+
+def initial_seed() -> int:
+    """The seed the default stream was started with."""
+    return default_generator.initial_seed()
+
+
+def get_rng_state() -> Tensor:
+    """The default stream's state, as bytes."""
+    return wrap(default_generator.get_state())
+
+
+def set_rng_state(new_state: Any) -> None:
+    """Puts the default stream into a state of get_rng_state."""
+    default_generator.set_state(raw(new_state))
+
+
+def _floats(draw: str, generator: Any, shape: Any, dtype: Any, device: Any) -> Any:
+    """Uniform ("random") or normal ("standard_normal") numbers as an array."""
+    backend.on(device)
+    dtype = backend.numpy.dtype(dtype or dtypes.get_default_dtype())
+    drawn = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
+    array = getattr(streams.of(generator), draw)(shape, dtype=drawn)
+    return backend.numpy.as_array(array).astype(dtype, copy=False)
+
+
+def rand(
+    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Uniform in [0, 1)."""
+    return made(_floats("random", generator, sizes(size), dtype, device), requires_grad)
+
+
+def randn(
+    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+) -> Tensor:
+    """Normal with mean 0 and variance 1."""
+    return made(_floats("standard_normal", generator, sizes(size), dtype, device), requires_grad)
+
+
+def randint(
+    low: int, high: Any = None, size: Any = None, *, generator: Any = None, dtype: Any = None,
+    device: Any = None, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """Integers in [low, high): `randint(high, size)` or `randint(low, high, size)`."""
+    if size is None:
+        low, high, size = 0, low, high
+    if high <= low:
+        raise ArgumentError(f"randint expects low < high, got {low} and {high}")
+    array = streams.of(generator).integers(low, high, sizes((size,)))
+    return made(backend.numpy.as_array(array).astype(dtype or dtypes.int64), requires_grad)
+
+
+def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
+    """The integers 0 to n - 1 in random order."""
+    return wrap(streams.of(generator).permutation(n).astype(dtype or dtypes.int64))
+
+
+def rand_like(input: Tensor, **options: Any) -> Tensor:
+    return rand(input.shape, **{"dtype": input.dtype, **options})
+
+
+def randn_like(input: Tensor, **options: Any) -> Tensor:
+    return randn(input.shape, **{"dtype": input.dtype, **options})
+
+
+def randint_like(input: Tensor, low: int, high: Any = None, **options: Any) -> Tensor:
+    low, high = (0, low) if high is None else (low, high)
+    return randint(low, high, input.shape, **{"dtype": input.dtype, **options})
+
+
+def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None) -> Tensor:
+    """Normal numbers; mean and std are numbers (with a size) or tensors."""
+    if size is None and not isinstance(mean, Tensor) and not isinstance(std, Tensor):
+        raise ArgumentError("normal needs a size when mean and std are numbers")
+    shape = size if size is not None else backend.numpy.broadcast(raw(mean), raw(std)).shape
+    with_dtype = next((v.dtype for v in (mean, std) if isinstance(v, Tensor)), dtype)
+    noise = _floats("standard_normal", generator, sizes((shape,)), with_dtype, None)
+    return wrap((noise * raw(std) + raw(mean)).astype(noise.dtype))
+
+
+def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
+    """1 with the probability given for each element (or p for all), else 0."""
+    chance = raw(input) if p is None else p
+    if not ((chance >= 0) & (chance <= 1)).all() if p is None else not 0 <= p <= 1:
+        raise ArgumentError("bernoulli expects probabilities in [0, 1]")
+    drawn = streams.of(generator).random(input.shape)
+    return wrap(backend.numpy.as_array(drawn < chance).astype(input.dtype))
+
+
+def poisson(input: Tensor, generator: Any = None) -> Tensor:
+    """Poisson numbers with the rates given."""
+    return wrap(backend.numpy.as_array(streams.of(generator).poisson(raw(input))).astype(input.dtype))
+
+
+def multinomial(
+    input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None
+) -> Tensor:
+    """Indices drawn in proportion to the weights in each row."""
+    rows = raw(input).reshape(-1, input.shape[-1])
+    if (rows < 0).any() or (rows.sum(1) <= 0).any():
+        raise ArgumentError("multinomial expects weights >= 0 with a positive sum in each row")
+    if not replacement and ((rows > 0).sum(1) < num_samples).any():
+        raise ArgumentError(f"cannot draw {num_samples} without replacement from fewer nonzero weights")
+    draw = streams.of(generator)
+    picks = [
+        draw.choice(rows.shape[1], num_samples, replacement, p=row.astype("f8") / row.sum(dtype="f8"))
+        for row in rows
+    ]
+    return wrap(backend.asarray(picks, "int64").reshape((*input.shape[:-1], num_samples)))
+
+
+def _fill(self: Tensor, array: Any, what: str) -> Tensor:
+    return overwrite(self, wrap(backend.numpy.as_array(array).astype(self.dtype, copy=False)), what)
+
+
+@method
+def uniform_(self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **k: Any) -> Tensor:
+    """Filled with U(from, to)."""
+    from_ = k.pop("from", from_)  # PyTorch's name, a keyword of Python
+    noise = _floats("random", generator, self.shape, self.dtype, None)
+    return _fill(self, noise * (to - from_) + from_, "uniform_")
+
+
+@method
+def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
+    """Filled with N(mean, std²)."""
+    noise = _floats("standard_normal", generator, self.shape, self.dtype, None)
+    return _fill(self, noise * std + mean, "normal_")
+
+
+@method
+def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
+    """Filled with ones with probability p."""
+    return _fill(self, streams.of(generator).random(self.shape) < raw(p), "bernoulli_")
+
+
+@method
+def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
+    """Filled with exponential numbers of rate lambd."""
+    return _fill(self, streams.of(generator).exponential(1 / lambd, self.shape), "exponential_")
+
+
+@method
+def random_(self: Tensor, from_: int = 0, to: int | None = None, *, generator: Any = None) -> Tensor:
+    """Filled with integers in [from, to); with one number given, in [0, from)."""
+    low, high = (0, from_ or 2**24) if to is None else (from_, to)
+    return _fill(self, streams.of(generator).integers(low, high, self.shape), "random_")
+
+
+methods(bernoulli, multinomial)

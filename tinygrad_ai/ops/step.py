@@ -1,0 +1,15 @@
+"""The optimizers' arithmetic: one parameter's update in place, through the backend's table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import backend
+from ..tensor import Tensor
+
+
+def fused(name: str, p: Tensor, *tensors: Tensor | None, **numbers: Any) -> None:
+    """Runs the kernel `name` on the arrays of p and of others, and notes that they were written."""
+    arrays = [None if t is None else t.array for t in tensors]
+    getattr(backend.of(p.array), name)(p.array, *arrays, **numbers)
+    backend.storage.wrote(p.array)

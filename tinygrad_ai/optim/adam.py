@@ -1,0 +1,180 @@
+"""Adam and its family: steps scaled by the running moments of the gradient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..ops.arithmetic import sqrt
+from ..ops.create import tensor, zeros_like
+from ..ops.elementwise import abs, maximum
+from ..ops.step import fused
+from ..tensor import Tensor
+from .optimizer import Optimizer, check, counter
+
+
+def check_common(lr: float, betas: tuple[float, float], eps: float, weight_decay: float) -> None:
+    check(
+        lr=(lr, lr >= 0), eps=(eps, eps >= 0), weight_decay=(weight_decay, weight_decay >= 0),
+        betas=(betas, all(0 <= b < 1 for b in betas)),
+    )  # fmt: skip
+
+
+def moments(p: Tensor, *names: str) -> dict[str, Any]:
+    """A step counter and zeros in p's shape under each name."""
+    return {"step": counter(), **{name: zeros_like(p.detach()) for name in names}}
+
+
+class Adam(Optimizer):
+    """m ← β₁m + (1-β₁)g;  v ← β₂v + (1-β₂)g²;  p ← p - α m̂ / (√v̂ + ε)   (Kingma & Ba, 2014)
+
+    m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ). amsgrad: v̂ from the largest v so far. Weight decay is
+    added to the gradient (L2), unless `decoupled_weight_decay`.
+    """
+
+    def __init__(
+        self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False, *,
+        foreach: bool | None = None, maximize: bool = False, capturable: bool = False,
+        differentiable: bool = False, fused: bool | None = None,
+        decoupled_weight_decay: bool = False,
+    ) -> None:  # fmt: skip
+        check_common(lr, betas, eps, weight_decay)
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "amsgrad": amsgrad,
+            "maximize": maximize, "decoupled_weight_decay": decoupled_weight_decay,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def init(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        extra = ("max_exp_avg_sq",) if group["amsgrad"] else ()
+        return moments(p, "exp_avg", "exp_avg_sq", *extra)
+
+    def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        state["step"] += 1
+        fused(
+            "adam_step", p, g, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq"),
+            step=int(state["step"].item()), lr=group["lr"], beta1=group["betas"][0],
+            beta2=group["betas"][1], eps=group["eps"], weight_decay=group["weight_decay"],
+            decoupled=group["decoupled_weight_decay"],
+        )  # fmt: skip
+
+
+class AdamW(Adam):
+    """p ← (1 - αλ) p, then as Adam: decoupled weight decay (Loshchilov & Hutter, 2017)"""
+
+    def __init__(
+        self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 1e-2, amsgrad: bool = False, **options: Any,
+    ) -> None:  # fmt: skip
+        options["decoupled_weight_decay"] = True
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
+
+
+class Adamax(Optimizer):
+    """m ← β₁m + (1-β₁)g;  u ← max(β₂u, |g| + ε);  p ← p - α m / ((1 - β₁ᵗ) u)   (Kingma & Ba, 2014)"""
+
+    def __init__(
+        self, params: Any, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0, foreach: bool | None = None, *,
+        maximize: bool = False, differentiable: bool = False, capturable: bool = False,
+    ) -> None:  # fmt: skip
+        check_common(lr, betas, eps, weight_decay)
+        defaults = {"lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        super().__init__(params, defaults)
+
+    def init(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        return moments(p, "exp_avg", "exp_inf")
+
+    def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        state["step"] += 1
+        beta1, beta2 = group["betas"]
+        if group["weight_decay"]:
+            g = g + group["weight_decay"] * p
+        state["exp_avg"].lerp_(g, 1 - beta1)
+        state["exp_inf"].copy_(maximum(state["exp_inf"] * beta2, abs(g) + group["eps"]))
+        size = group["lr"] / (1 - beta1 ** state["step"].item())
+        p.addcdiv_(state["exp_avg"], state["exp_inf"], value=-size)
+
+
+class NAdam(Optimizer):
+    """Adam with Nesterov momentum: m̂ looks one step ahead   (Dozat, 2016)
+
+    μ_t = β₁(1 - 0.5·0.96^(tψ));  p ← p - α(1-μ_t)/(1-Πμ) g/d - α μ_{t+1}/(1-Πμ·μ_{t+1}) m/d,
+    d = √v̂ + ε.
+    """
+
+    def __init__(
+        self, params: Any, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0, momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False, *, foreach: bool | None = None,
+        maximize: bool = False, capturable: bool = False, differentiable: bool = False,
+    ) -> None:  # fmt: skip
+        check_common(lr, betas, eps, weight_decay)
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+            "momentum_decay": momentum_decay, "decoupled_weight_decay": decoupled_weight_decay,
+            "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def init(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        return {**moments(p, "exp_avg", "exp_avg_sq"), "mu_product": tensor(1.0, dtype=p.dtype)}
+
+    def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        state["step"] += 1
+        step, (beta1, beta2), lr = state["step"].item(), group["betas"], group["lr"]
+        if group["weight_decay"] and group["decoupled_weight_decay"]:
+            p.mul_(1 - lr * group["weight_decay"])
+        elif group["weight_decay"]:
+            g = g + group["weight_decay"] * p
+        mu, mu_next = [
+            beta1 * (1 - 0.5 * 0.96 ** (t * group["momentum_decay"])) for t in (step, step + 1)
+        ]
+        state["mu_product"] *= mu
+        product = state["mu_product"].item()
+        m, v = state["exp_avg"].lerp_(g, 1 - beta1), state["exp_avg_sq"]
+        v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        d = sqrt(v / (1 - beta2**step)) + group["eps"]
+        p.addcdiv_(g, d, value=-lr * (1 - mu) / (1 - product))
+        p.addcdiv_(m, d, value=-lr * mu_next / (1 - product * mu_next))
+
+
+class RAdam(Optimizer):
+    """Adam whose step is scaled by r_t, the rectified variance, once ρ_t > 5   (Liu et al., 2019)
+
+    ρ∞ = 2/(1-β₂) - 1;  ρ_t = ρ∞ - 2tβ₂ᵗ/(1-β₂ᵗ);  before that p ← p - α m̂.
+    """
+
+    def __init__(
+        self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8, weight_decay: float = 0, decoupled_weight_decay: bool = False, *,
+        foreach: bool | None = None, maximize: bool = False, capturable: bool = False,
+        differentiable: bool = False,
+    ) -> None:  # fmt: skip
+        check_common(lr, betas, eps, weight_decay)
+        defaults = {
+            "lr": lr, "betas": betas, "eps": eps, "weight_decay": weight_decay,
+            "decoupled_weight_decay": decoupled_weight_decay, "maximize": maximize,
+        }  # fmt: skip
+        super().__init__(params, defaults)
+
+    def init(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
+        return moments(p, "exp_avg", "exp_avg_sq")
+
+    def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        state["step"] += 1
+        step, (beta1, beta2), lr = state["step"].item(), group["betas"], group["lr"]
+        if group["weight_decay"] and group["decoupled_weight_decay"]:
+            p.mul_(1 - lr * group["weight_decay"])
+        elif group["weight_decay"]:
+            g = g + group["weight_decay"] * p
+        m, v = state["exp_avg"].lerp_(g, 1 - beta1), state["exp_avg_sq"]
+        v.mul_(beta2).addcmul_(g, g, value=1 - beta2)
+        correction = 1 - beta2**step
+        limit = 2 / (1 - beta2) - 1
+        rho = limit - 2 * step * beta2**step / correction
+        move = m / (1 - beta1**step)
+        if rho > 5:
+            rectified = (rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho)
+            move = move * ((rectified * correction) ** 0.5 / (sqrt(v) + group["eps"]))
+        p.sub_(move * lr)

@@ -1,0 +1,1 @@
+"""Whole training programs: the loop, its run folder, and what continues an interrupted run."""
