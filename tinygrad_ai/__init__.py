@@ -29,7 +29,13 @@ from .backend.dtypes import promote_types as promote_types
 from .backend.dtypes import set_default_dtype as set_default_dtype
 from .backend.dtypes import uint8 as uint8
 from .ops import *  # noqa: F403
+from .serialization import load as load
+from .serialization import save as save
 from .tensor import Tensor as Tensor
+
+from . import data as data  # isort: skip
+from . import nn as nn  # isort: skip
+from . import optim as optim  # isort: skip
 
 # As in PyTorch, log(0) and overflow give -inf and inf without a word. NumPy warns; its warnings are
 # silenced where our own modules are the ones that compute, and nowhere else.

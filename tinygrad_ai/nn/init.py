@@ -8,7 +8,6 @@ from typing import Any
 from ..autograd.mode import no_grad
 from ..errors import ArgumentError
 from ..ops.create import eye
-from ..ops.decompositions import qr
 from ..ops.random import normal, randperm
 from ..ops.elementwise import sign
 from ..tensor import Tensor
@@ -135,6 +134,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     _expect(tensor, tensor.ndim >= 2, "orthogonal_ expects two dimensions or more")
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
     flat = normal(0.0, 1.0, (max(rows, columns), min(rows, columns)), generator=generator).double()
+    from ..ops.decompositions import qr
+
     q, r = qr(flat)
     q = q * sign(r.diagonal())
     return tensor.copy_((q if rows >= columns else q.mT).reshape(tensor.shape) * gain)
