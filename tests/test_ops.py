@@ -73,7 +73,11 @@ class Run:
             return make(value)
         if isinstance(value, dict):
             return {k: self.lift(v, make) for k, v in value.items()}
-        return type(value)(self.lift(v, make) for v in value) if type(value) in (list, tuple) else value
+        return (
+            type(value)(self.lift(v, make) for v in value)
+            if type(value) in (list, tuple)
+            else value
+        )
 
     def gradients(self, order: int) -> list[Any]:
         """For each order the leaves' gradients of a random weighting of the order below."""

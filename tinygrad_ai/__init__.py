@@ -32,6 +32,7 @@ from .ops import *  # noqa: F403
 from .serialization import load as load
 from .serialization import save as save
 from .tensor import Tensor as Tensor
+from .version import __version__ as __version__
 
 from . import data as data  # isort: skip
 from . import nn as nn  # isort: skip
@@ -47,5 +48,3 @@ half = float16
 short = int16
 int = int32
 long = int64
-
-__version__ = "0.1.0"

@@ -29,7 +29,10 @@ def save(obj: Any, path: Any, metadata: dict[str, str] | None = None) -> None:
     old file whole. Tensors that share memory are saved once each.
     """
     path = Path(path)
-    arrays = {name: np.ascontiguousarray(t.detach().numpy()).reshape(t.shape) for name, t in flat(obj).items()}
+    arrays = {
+        name: np.ascontiguousarray(t.detach().numpy()).reshape(t.shape)
+        for name, t in flat(obj).items()
+    }
     _check_suffix(path)
     if path.suffix == ".safetensors":
         content = to_safetensors(arrays, metadata)
@@ -46,7 +49,9 @@ def flat(obj: Any, prefix: str = "") -> dict[str, Any]:
     if isinstance(obj, Tensor):
         return {prefix or SINGLE: obj}
     if not isinstance(obj, dict):
-        raise CheckpointError(f"only tensors can be saved, got {type(obj).__name__} at {prefix or 'the top'}")
+        raise CheckpointError(
+            f"only tensors can be saved, got {type(obj).__name__} at {prefix or 'the top'}"
+        )
     found: dict[str, Any] = {}
     for key, value in obj.items():
         found.update(flat(value, f"{prefix}.{key}" if prefix else str(key)))
@@ -75,7 +80,15 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise CheckpointError(f"{path} does not exist")
     try:
         return _read_safetensors(path) if path.suffix == ".safetensors" else _read_npz(path)
-    except (SafetensorError, zipfile.BadZipFile, zlib.error, ValueError, KeyError, EOFError, TypeError) as error:
+    except (
+        SafetensorError,
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        KeyError,
+        EOFError,
+        TypeError,
+    ) as error:
         raise CheckpointError(f"{path} is damaged or no {path.suffix[1:]} file: {error}") from None
 
 
@@ -98,7 +111,9 @@ def _check_suffix(path: Path) -> None:
             "in PyTorch: safetensors.torch.save_file(torch.load(path), 'model.safetensors')",
         )
     if path.suffix not in (".safetensors", ".npz"):
-        raise CheckpointError(f"expected a file name ending in .safetensors or .npz, got {path.name}")
+        raise CheckpointError(
+            f"expected a file name ending in .safetensors or .npz, got {path.name}"
+        )
 
 
 def write(path: Path, content: bytes) -> None:

@@ -41,7 +41,9 @@ def _start(outputs: Any, seeds: Any, graph: bool, keep: bool, wanted: Any) -> Wa
     if len(seeds) != len(roots):
         raise GradError(f"expected a gradient for each of {len(roots)} outputs, got {len(seeds)}")
     pairs = [(t, _seed(t, g, graph)) for t, g in zip(roots, seeds, strict=True)]
-    walk = Walk(graph, keep, None if wanted is None else needed_for([t.node for t in roots], wanted))
+    walk = Walk(
+        graph, keep, None if wanted is None else needed_for([t.node for t in roots], wanted)
+    )
     for t, g in pairs:
         walk.start(t.node, g)
     return walk
@@ -93,7 +95,9 @@ def grad(
     with (enable_grad if create_graph else no_grad)():
         walk = _start(outputs, grad_outputs, create_graph, keep, wanted)
         walk.run(wanted)
-    return tuple([_answer(walk, t, wanted[t.node], allow_unused, materialize_grads) for t in targets])
+    return tuple(
+        [_answer(walk, t, wanted[t.node], allow_unused, materialize_grads) for t in targets]
+    )
 
 
 def _answer(walk: Walk, t: Tensor, g: Any, unused: bool | None, zeros: bool) -> Tensor | None:

@@ -122,7 +122,9 @@ class Function:
                 cls.setup_context(ctx, args, result)
         results = result if type(result) is tuple else (result,)
         record = state.grad and any(ctx.needs_input_grad)
-        made = _record(cls, ctx, args, results, result is results) if record else map(_bare, results)
+        made = (
+            _record(cls, ctx, args, results, result is results) if record else map(_bare, results)
+        )
         return tuple(made) if result is results else next(iter(made))
 
 

@@ -65,7 +65,9 @@ class StackDataset(Dataset):
             raise ArgumentError("StackDataset takes data sets either by position or by name")
         self.datasets: Any = kwargs or args
         if len({len(d) for d in self._all()}) > 1:
-            raise ArgumentError(f"expected data sets of one length, got {[len(d) for d in self._all()]}")
+            raise ArgumentError(
+                f"expected data sets of one length, got {[len(d) for d in self._all()]}"
+            )
 
     def _all(self) -> list[Any]:
         return list(self.datasets.values() if isinstance(self.datasets, dict) else self.datasets)
@@ -139,7 +141,11 @@ def random_split(dataset: Any, lengths: Sequence[float], generator: Any = None) 
     """Disjoint random subsets of the given sizes, or of given shares that sum to 1."""
     total = len(dataset)
     sizes = [int(n) for n in lengths]
-    if math.isclose(sum(lengths), 1) and sum(lengths) <= 1 + 1e-9 and any(n != int(n) or n == 1 for n in lengths):
+    if (
+        math.isclose(sum(lengths), 1)
+        and sum(lengths) <= 1 + 1e-9
+        and any(n != int(n) or n == 1 for n in lengths)
+    ):
         sizes = [math.floor(total * share) for share in lengths]
         for i in range(total - sum(sizes)):
             sizes[i % len(sizes)] += 1

@@ -30,7 +30,9 @@ def load_idx(folder: Path) -> ImageArrays:
         images_path, labels_path = find(folder, part, "images", 3), find(folder, part, "labels", 1)
         images, labels = read_images(images_path), read_labels(labels_path)
         if len(images) != len(labels):
-            raise DataError(f"{images_path.name} has {len(images)} images, {labels_path.name} {len(labels)} labels")
+            raise DataError(
+                f"{images_path.name} has {len(images)} images, {labels_path.name} {len(labels)} labels"
+            )
         parts += [images, labels]
     return ImageArrays(*parts)
 
@@ -70,7 +72,9 @@ def read(path: Path, magic: int, header: int) -> bytes:
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} cannot be read: {error}") from None
     if len(content) < header:
-        raise DataError(f"{path} is truncated: expected a header of {header} bytes, got {len(content)}")
+        raise DataError(
+            f"{path} is truncated: expected a header of {header} bytes, got {len(content)}"
+        )
     found = int.from_bytes(content[:4], "big")
     if found != magic:
         kinds = {IMAGES: "an IDX file of images", LABELS: "an IDX file of labels"}
@@ -86,5 +90,7 @@ def body(path: Path, content: bytes, header: int, shape: tuple[int, ...]) -> np.
     expected, got = int(np.prod(shape, dtype=np.int64)), len(content) - header
     if got != expected:
         what = "is truncated" if got < expected else "has bytes too many"
-        raise DataError(f"{path} {what}: expected {expected:,} bytes for shape {shape}, got {got:,}")
+        raise DataError(
+            f"{path} {what}: expected {expected:,} bytes for shape {shape}, got {got:,}"
+        )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)

@@ -39,7 +39,11 @@ class DataLoader:
         self.prefetch_factor, self.pin_memory = prefetch_factor or 2, pin_memory
         self.context = multiprocessing_context
         if sampler is None and not iterable:
-            sampler = RandomSampler(dataset, generator=generator) if shuffle else SequentialSampler(dataset)
+            sampler = (
+                RandomSampler(dataset, generator=generator)
+                if shuffle
+                else SequentialSampler(dataset)
+            )
         self.sampler, self.batch_size = sampler, None if batch_sampler is not None else batch_size
         if batch_sampler is None and batch_size is not None and not iterable:
             batch_sampler = BatchSampler(sampler, batch_size, drop_last)

@@ -34,7 +34,11 @@ class RandomSampler(Sampler):
     """A new random order in every epoch; with replacement, independent draws."""
 
     def __init__(
-        self, data_source: Any, replacement: bool = False, num_samples: int | None = None, generator: Any = None
+        self,
+        data_source: Any,
+        replacement: bool = False,
+        num_samples: int | None = None,
+        generator: Any = None,
     ) -> None:
         self.data_source, self.replacement, self.generator = data_source, replacement, generator
         self.num_samples = len(data_source) if num_samples is None else num_samples
@@ -73,7 +77,11 @@ class WeightedRandomSampler(Sampler):
     """Indices drawn in proportion to weights."""
 
     def __init__(
-        self, weights: Sequence[float], num_samples: int, replacement: bool = True, generator: Any = None
+        self,
+        weights: Sequence[float],
+        num_samples: int,
+        replacement: bool = True,
+        generator: Any = None,
     ) -> None:
         if num_samples < 1:
             raise ArgumentError(f"expected num_samples >= 1, got {num_samples}")
@@ -81,7 +89,9 @@ class WeightedRandomSampler(Sampler):
         self.num_samples, self.replacement, self.generator = num_samples, replacement, generator
 
     def __iter__(self) -> Iterator[int]:
-        drawn = multinomial(self.weights, self.num_samples, self.replacement, generator=self.generator)
+        drawn = multinomial(
+            self.weights, self.num_samples, self.replacement, generator=self.generator
+        )
         return iter(drawn.tolist())  # type: ignore[attr-defined]
 
     def __len__(self) -> int:

@@ -33,7 +33,9 @@ class _Indexed(Module):
 
     def _at(self, index: int) -> int:
         if not -len(self) <= index < len(self):
-            raise RangeError(f"index {index} is outside {type(self).__name__} of length {len(self)}")
+            raise RangeError(
+                f"index {index} is outside {type(self).__name__} of length {len(self)}"
+            )
         return index % len(self)
 
     def __getitem__(self, index: Any) -> Any:
@@ -197,7 +199,11 @@ class ParameterDict(_Named):
 
 
 def _parameter(value: Any) -> Any:
-    return Parameter(value) if isinstance(value, Tensor) and not isinstance(value, Parameter) else value
+    return (
+        Parameter(value)
+        if isinstance(value, Tensor) and not isinstance(value, Parameter)
+        else value
+    )
 
 
 def _listing(module: Module) -> str:

@@ -69,8 +69,14 @@ class Bilinear(Module):
         device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.in1_features, self.in2_features, self.out_features = in1_features, in2_features, out_features
-        self.weight = Parameter(empty(out_features, in1_features, in2_features, dtype=dtype, device=device))
+        self.in1_features, self.in2_features, self.out_features = (
+            in1_features,
+            in2_features,
+            out_features,
+        )
+        self.weight = Parameter(
+            empty(out_features, in1_features, in2_features, dtype=dtype, device=device)
+        )
         if bias:
             self.bias = Parameter(empty(out_features, dtype=dtype, device=device))
         else:

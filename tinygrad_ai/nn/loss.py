@@ -22,12 +22,16 @@ class _Loss(Module):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__()
-        parameters = list(inspect.signature(type(self).function).parameters.values())[self.tensors :]
+        parameters = list(inspect.signature(type(self).function).parameters.values())[
+            self.tensors :
+        ]
         defaults = {p.name: p.default for p in parameters}
         names = self.order or tuple(defaults)
         unknown = set(kwargs) - set(defaults)
         if unknown or len(args) > len(names):
-            raise TypeError(f"{type(self).__name__} takes {list(names)}, got {sorted(unknown) or args}")
+            raise TypeError(
+                f"{type(self).__name__} takes {list(names)}, got {sorted(unknown) or args}"
+            )
         self._options = tuple(defaults)
         for name, value in {**defaults, **dict(zip(names, args)), **kwargs}.items():
             if isinstance(value, Tensor) or name in ("weight", "pos_weight"):

@@ -125,9 +125,15 @@ class Module:
     def modules(self) -> Iterator[Module]:
         return iter([m for _, m in self.named_modules()])
 
-    def _named(self, table: str, prefix: str, recurse: bool, once: bool) -> Iterator[tuple[str, Any]]:
+    def _named(
+        self, table: str, prefix: str, recurse: bool, once: bool
+    ) -> Iterator[tuple[str, Any]]:
         seen: set[int] = set()
-        owners = self.named_modules(prefix=prefix, remove_duplicate=once) if recurse else [(prefix, self)]
+        owners = (
+            self.named_modules(prefix=prefix, remove_duplicate=once)
+            if recurse
+            else [(prefix, self)]
+        )
         for path, module in owners:
             for name, value in getattr(module, table).items():
                 if value is not None and id(value) not in seen:
@@ -157,7 +163,9 @@ class Module:
         module = self
         for name in target.split(".") if target else []:
             if name not in module._modules or module._modules[name] is None:
-                raise AttributeError(f"{type(module).__name__} has no submodule {name!r} ({target})")
+                raise AttributeError(
+                    f"{type(module).__name__} has no submodule {name!r} ({target})"
+                )
             module = module._modules[name]
         return module
 
@@ -199,7 +207,9 @@ class Module:
             if k in state_dict and tuple(state_dict[k].shape) != own[k].shape
         ]
         if shapes or (strict and (missing or unexpected)):
-            raise CheckpointError(_mismatch(type(self).__name__, missing, unexpected, shapes, list(own), strict))
+            raise CheckpointError(
+                _mismatch(type(self).__name__, missing, unexpected, shapes, list(own), strict)
+            )
         with no_grad():
             for name, target in own.items():
                 if name in state_dict and assign:
@@ -318,7 +328,12 @@ def _indented(text: str) -> str:
 
 
 def _mismatch(
-    kind: str, missing: list[str], unexpected: list[str], shapes: list[str], known: list[str], strict: bool
+    kind: str,
+    missing: list[str],
+    unexpected: list[str],
+    shapes: list[str],
+    known: list[str],
+    strict: bool,
 ) -> str:
     """The message of a state that does not fit."""
     lines = [f"the state does not fit {kind}:"]

@@ -13,7 +13,6 @@ from .create import zeros_like
 from .elementwise import clamp, sigmoid
 from .select import where
 
-
 __all__ = ["act_grad", "relu", "selu", "celu", "prelu", "threshold"]
 
 FROM_OUTPUT = ("relu", "leaky_relu", "sigmoid", "tanh")

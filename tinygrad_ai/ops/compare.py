@@ -164,14 +164,20 @@ def _isin(be, x, values, *, invert):
     return be.isin(x, values, invert=invert)
 
 
-def isclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Any:
+def isclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> Any:
     """Where |input - other| <= atol + rtol |other|; DTypeError for different dtypes."""
     if input.dtype != other.dtype:
-        raise DTypeError(f"isclose expected one dtype, got {input.dtype} and {other.dtype}", "x.to(other.dtype)")
+        raise DTypeError(
+            f"isclose expected one dtype, got {input.dtype} and {other.dtype}", "x.to(other.dtype)"
+        )
     return _isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
-def allclose(input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> bool:
+def allclose(
+    input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
+) -> bool:
     """Whether all elements are close, see isclose."""
     return bool(raw(isclose(input, other, rtol, atol, equal_nan)).all())
 

@@ -33,7 +33,12 @@ def _bare(data: Any) -> Any:
 
 
 def tensor(
-    data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+    data: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
+    pin_memory: bool = False,
 ) -> Tensor:
     """A new tensor with a copy of the data: numbers, nested lists, arrays or a tensor.
 
@@ -51,7 +56,12 @@ def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def asarray(
-    obj: Any, *, dtype: Any = None, device: Any = None, copy: bool | None = None, requires_grad: bool = False
+    obj: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    copy: bool | None = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """As as_tensor, with a choice about copying."""
     array = backend.asarray(_bare(obj), dtype, device, copy=copy)
@@ -61,7 +71,9 @@ def asarray(
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor in the array's own memory: a change of one is a change of the other."""
     if type(ndarray) not in backend.TABLE:
-        raise DTypeError(f"from_numpy expects a NumPy array, got {type(ndarray).__name__}", "ta.tensor(...)")
+        raise DTypeError(
+            f"from_numpy expects a NumPy array, got {type(ndarray).__name__}", "ta.tensor(...)"
+        )
     return wrap(backend.asarray(ndarray, copy=False))
 
 
@@ -81,7 +93,12 @@ def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
 
 
 def full(
-    size: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    size: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """A tensor of one value; its dtype follows from the value."""
     fill = raw(fill_value)
@@ -91,7 +108,11 @@ def full(
 
 def _filled(name: str, doc: str) -> Any:
     def create(
-        *size: Any, dtype: Any = None, device: Any = None, requires_grad: bool = False, pin_memory: bool = False
+        *size: Any,
+        dtype: Any = None,
+        device: Any = None,
+        requires_grad: bool = False,
+        pin_memory: bool = False,
     ) -> Tensor:
         fill = getattr(backend.on(device), name)
         return made(fill(sizes(size), dtype or dtypes.get_default_dtype()), requires_grad)
@@ -106,11 +127,18 @@ empty = _filled("empty", "A tensor whose values are whatever was in its memory."
 
 
 def full_like(
-    input: Any, fill_value: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    input: Any,
+    fill_value: Any,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Any:
     """A tensor of one value in the shape, dtype and device of another (also of a raw array)."""
     source = raw(input)
-    array = backend.common((source,)).full(source.shape, raw(fill_value), dtype=dtype or source.dtype)
+    array = backend.common((source,)).full(
+        source.shape, raw(fill_value), dtype=dtype or source.dtype
+    )
     return made(array, requires_grad) if isinstance(input, Tensor) else array
 
 
@@ -137,7 +165,13 @@ def empty_like(input: Any, **options: Any) -> Any:
 
 
 def arange(
-    start: Any, end: Any = None, step: Any = 1, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any,
+    end: Any = None,
+    step: Any = 1,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """start, start + step, ... below end: ceil((end - start) / step) values."""
     start, end, step = [v.item() if hasattr(v, "item") else v for v in (start, end, step)]
@@ -152,7 +186,13 @@ def arange(
 
 
 def linspace(
-    start: Any, end: Any, steps: int, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    start: Any,
+    end: Any,
+    steps: int,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """`steps` evenly spaced values from start to end, both included."""
     if steps < 0:
@@ -169,10 +209,17 @@ def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any
 
 
 def eye(
-    n: int, m: int | None = None, *, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    n: int,
+    m: int | None = None,
+    *,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """The (n, m) matrix with ones on the diagonal."""
-    return made(backend.on(device).eye(n, m, dtype=dtype or dtypes.get_default_dtype()), requires_grad)
+    return made(
+        backend.on(device).eye(n, m, dtype=dtype or dtypes.get_default_dtype()), requires_grad
+    )
 
 
 def _new(self: Tensor, create: Any, *args: Any, dtype: Any = None, **options: Any) -> Tensor:

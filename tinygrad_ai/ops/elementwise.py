@@ -251,7 +251,11 @@ def _(g, x, low, high, needs):
     if low is not None and high is not None:
         over, under = over | (low > high), under & (low < high)
     inside = where(under | over, 0.0, g)
-    return inside, where(under, g, 0.0) if needs[1] else None, where(over, g, 0.0) if needs[2] else None
+    return (
+        inside,
+        where(under, g, 0.0) if needs[1] else None,
+        where(over, g, 0.0) if needs[2] else None,
+    )
 
 
 def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
@@ -293,7 +297,9 @@ def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
     """input / other: exact, or rounded towards zero ("trunc") or down ("floor")."""
     ops = {None: ar.true_divide, "floor": _floor_div, "trunc": _trunc_div}
     if rounding_mode not in ops:
-        raise ArgumentError(f"expected rounding_mode None, 'trunc' or 'floor', got {rounding_mode!r}")
+        raise ArgumentError(
+            f"expected rounding_mode None, 'trunc' or 'floor', got {rounding_mode!r}"
+        )
     return ops[rounding_mode](input, other)
 
 

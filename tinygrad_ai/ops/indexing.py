@@ -66,9 +66,9 @@ def trimmed(g: Any, shape: tuple[int, ...]) -> Any:
 def is_basic(index: Any) -> bool:
     """Whether an index selects each element at most once, as slices and integers do."""
     parts = index if isinstance(index, tuple) else (index,)
-    return all([p is None or p is Ellipsis or isinstance(p, (int, slice)) for p in parts]) and not any(
-        [isinstance(p, bool) for p in parts]
-    )
+    return all(
+        [p is None or p is Ellipsis or isinstance(p, (int, slice)) for p in parts]
+    ) and not any([isinstance(p, bool) for p in parts])
 
 
 def prepared(index: Any) -> Any:
@@ -80,7 +80,10 @@ def prepared(index: Any) -> Any:
 
 def _part(part: Any) -> Any:
     if isinstance(part, slice):
-        start, stop, step = [raw(v).item() if isinstance(v, Tensor) else v for v in (part.start, part.stop, part.step)]
+        start, stop, step = [
+            raw(v).item() if isinstance(v, Tensor) else v
+            for v in (part.start, part.stop, part.step)
+        ]
         if step is not None and step < 1:
             raise ArgumentError(f"expected a positive step, got {step}", "use x.flip(dim)")
         return slice(start, stop, step)

@@ -40,7 +40,9 @@ def _split(be, x, *, sizes, dim):
 def _(g, x_shape, *, sizes, dim):
     known = next(piece for piece in g if piece is not None)
     shapes = [(*x_shape[:dim], n, *x_shape[dim + 1 :]) for n in sizes]
-    return cat([zeros_shaped(known, s) if p is None else p for p, s in zip(g, shapes, strict=True)], dim)
+    return cat(
+        [zeros_shaped(known, s) if p is None else p for p, s in zip(g, shapes, strict=True)], dim
+    )
 
 
 def _pieces(x: Any, sizes: Any, dim: int) -> list[Any]:

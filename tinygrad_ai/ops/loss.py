@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..autograd.op import op
 from .arithmetic import exp
 from .reduce import sum

@@ -39,7 +39,9 @@ def matmul(input: Any, other: Any) -> Any:
     """
     a, b = input, other
     if not a.ndim or not b.ndim:
-        raise ShapeError("matmul expects at least one dimension on both sides, got a 0-d tensor", "a * b")
+        raise ShapeError(
+            "matmul expects at least one dimension on both sides, got a 0-d tensor", "a * b"
+        )
     inner = b.shape[-2 if b.ndim > 1 else -1]
     if a.shape[-1] != inner:
         raise ShapeError(
@@ -51,7 +53,11 @@ def matmul(input: Any, other: Any) -> Any:
     y = _matmul(rows, columns)
     if a.ndim > 1 and b.ndim > 1:
         return y
-    keep = list(y.shape[:-2]) + ([y.shape[-2]] if a.ndim > 1 else []) + ([y.shape[-1]] if b.ndim > 1 else [])
+    keep = (
+        list(y.shape[:-2])
+        + ([y.shape[-2]] if a.ndim > 1 else [])
+        + ([y.shape[-1]] if b.ndim > 1 else [])
+    )
     return reshape(y, keep)
 
 
@@ -65,7 +71,10 @@ def _suggestion(a: Any, b: Any) -> str | None:
 
 def _ranked(name: str, a: Any, b: Any, ranks: tuple[int, int]) -> Any:
     if (a.ndim, b.ndim) != ranks:
-        raise ShapeError(f"{name} expects {ranks[0]} and {ranks[1]} dimensions, got {a.ndim} and {b.ndim}", "matmul")
+        raise ShapeError(
+            f"{name} expects {ranks[0]} and {ranks[1]} dimensions, got {a.ndim} and {b.ndim}",
+            "matmul",
+        )
     return matmul(a, b)
 
 
@@ -95,7 +104,10 @@ def inner(input: Any, other: Any) -> Any:
     """Products summed over the last dimension of both."""
     if not input.ndim or not other.ndim:
         return input * other
-    y = matmul(reshape(input, (-1, input.shape[-1])), transpose(reshape(other, (-1, other.shape[-1])), 0, 1))
+    y = matmul(
+        reshape(input, (-1, input.shape[-1])),
+        transpose(reshape(other, (-1, other.shape[-1])), 0, 1),
+    )
     return reshape(y, (*input.shape[:-1], *other.shape[:-1]))
 
 

@@ -45,7 +45,9 @@ def _(g, y, x, *, p, dim):
     return spread(g, x.shape, dim) * sign(x) * slope
 
 
-def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None) -> Any:
+def vector_norm(
+    x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, *, dtype: Any = None
+) -> Any:
     """The norm of order `ord` over dim (all of them for None): (Σ |x|ᵖ)^(1/p), max for inf,
     the number of nonzeros for 0."""
     x = x if dtype is None else x.to(dtype)
@@ -65,7 +67,9 @@ def vector_norm(x: Any, ord: float = 2, dim: Any = None, keepdim: bool = False, 
     return _norm_p(x, p=ord, dim=dims, keepdim=keepdim)
 
 
-def norm(input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Any:
+def norm(
+    input: Any, p: Any = "fro", dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Any:
     """The norm of all elements, or along dim; "fro" is 2."""
     return vector_norm(input, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)
 

@@ -58,14 +58,22 @@ def _floats(draw: str, generator: Any, shape: Any, dtype: Any, device: Any) -> A
 
 
 def rand(
-    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *size: Any,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Uniform in [0, 1)."""
     return made(_floats("random", generator, sizes(size), dtype, device), requires_grad)
 
 
 def randn(
-    *size: Any, generator: Any = None, dtype: Any = None, device: Any = None, requires_grad: bool = False
+    *size: Any,
+    generator: Any = None,
+    dtype: Any = None,
+    device: Any = None,
+    requires_grad: bool = False,
 ) -> Tensor:
     """Normal with mean 0 and variance 1."""
     return made(_floats("standard_normal", generator, sizes(size), dtype, device), requires_grad)
@@ -102,7 +110,9 @@ def randint_like(input: Tensor, low: int, high: Any = None, **options: Any) -> T
     return randint(low, high, input.shape, **{"dtype": input.dtype, **options})
 
 
-def normal(mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None) -> Tensor:
+def normal(
+    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None
+) -> Tensor:
     """Normal numbers; mean and std are numbers (with a size) or tensors."""
     if size is None and not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         raise ArgumentError("normal needs a size when mean and std are numbers")
@@ -123,7 +133,9 @@ def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -
 
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Poisson numbers with the rates given."""
-    return wrap(backend.numpy.as_array(streams.of(generator).poisson(raw(input))).astype(input.dtype))
+    return wrap(
+        backend.numpy.as_array(streams.of(generator).poisson(raw(input))).astype(input.dtype)
+    )
 
 
 def multinomial(
@@ -134,10 +146,14 @@ def multinomial(
     if (rows < 0).any() or (rows.sum(1) <= 0).any():
         raise ArgumentError("multinomial expects weights >= 0 with a positive sum in each row")
     if not replacement and ((rows > 0).sum(1) < num_samples).any():
-        raise ArgumentError(f"cannot draw {num_samples} without replacement from fewer nonzero weights")
+        raise ArgumentError(
+            f"cannot draw {num_samples} without replacement from fewer nonzero weights"
+        )
     draw = streams.of(generator)
     picks = [
-        draw.choice(rows.shape[1], num_samples, replacement, p=row.astype("f8") / row.sum(dtype="f8"))
+        draw.choice(
+            rows.shape[1], num_samples, replacement, p=row.astype("f8") / row.sum(dtype="f8")
+        )
         for row in rows
     ]
     return wrap(backend.asarray(picks, "int64").reshape((*input.shape[:-1], num_samples)))
@@ -148,7 +164,9 @@ def _fill(self: Tensor, array: Any, what: str) -> Tensor:
 
 
 @method
-def uniform_(self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **k: Any) -> Tensor:
+def uniform_(
+    self: Tensor, from_: float = 0.0, to: float = 1.0, *, generator: Any = None, **k: Any
+) -> Tensor:
     """Filled with U(from, to)."""
     from_ = k.pop("from", from_)  # PyTorch's name, a keyword of Python
     noise = _floats("random", generator, self.shape, self.dtype, None)
@@ -175,7 +193,9 @@ def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> 
 
 
 @method
-def random_(self: Tensor, from_: int = 0, to: int | None = None, *, generator: Any = None) -> Tensor:
+def random_(
+    self: Tensor, from_: int = 0, to: int | None = None, *, generator: Any = None
+) -> Tensor:
     """Filled with integers in [from, to); with one number given, in [0, from)."""
     low, high = (0, from_ or 2**24) if to is None else (from_, to)
     return _fill(self, streams.of(generator).integers(low, high, self.shape), "random_")

@@ -74,7 +74,9 @@ def _view(self: Tensor, *shape: Any) -> Any:
     if len(shape) == 1 and hasattr(shape[0], "itemsize"):
         return _view_as_type(self, shape[0])
     result = reshape(self, sizes(shape))
-    if self.array.size and backend.storage.root(result.array) is not backend.storage.root(self.array):
+    if self.array.size and backend.storage.root(result.array) is not backend.storage.root(
+        self.array
+    ):
         raise ShapeError(
             f"a view of shape {sizes(shape)} is impossible with strides {self.array.strides}",
             "use x.reshape(...)",
@@ -115,10 +117,15 @@ def t(input: Any) -> Any:
 
 def movedim(input: Any, source: Any, destination: Any) -> Any:
     """Dimensions moved to other places, the rest in their order."""
-    pairs = zip(*[v if isinstance(v, (tuple, list)) else (v,) for v in (source, destination)], strict=True)
+    pairs = zip(
+        *[v if isinstance(v, (tuple, list)) else (v,) for v in (source, destination)], strict=True
+    )
     places = {axis(d, input.ndim): axis(s, input.ndim) for s, d in pairs}
     rest = iter([i for i in range(input.ndim) if i not in places.values()])
-    return _permute(input, dims=tuple([places.get(i, -1) if i in places else next(rest) for i in range(input.ndim)]))
+    return _permute(
+        input,
+        dims=tuple([places.get(i, -1) if i in places else next(rest) for i in range(input.ndim)]),
+    )
 
 
 def squeeze(input: Any, dim: Any = None) -> Any:
@@ -158,7 +165,9 @@ def ravel(input: Any) -> Any:
 def broadcast_shapes(*shapes: Any) -> tuple[int, ...]:
     """The shape these shapes broadcast to; ShapeError if they do not."""
     result: list[int] = []
-    for places in zip(*[reversed((1,) * (max(map(len, shapes)) - len(s)) + tuple(s)) for s in shapes], strict=True):
+    for places in zip(
+        *[reversed((1,) * (max(map(len, shapes)) - len(s)) + tuple(s)) for s in shapes], strict=True
+    ):
         wide = [n for n in places if n != 1]
         if len(set(wide)) > 1:
             raise ShapeError(f"shapes {' and '.join(map(str, shapes))} do not broadcast")
@@ -170,8 +179,12 @@ def broadcast_to(input: Any, size: Any) -> Any:
     """`input` repeated, without copying, to a larger shape; -1 keeps a size."""
     size = sizes((size,))
     lead = len(size) - input.ndim
-    shape = tuple([input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(size)])
-    fits = lead >= 0 and all(m in (1, n) for m, n in zip(input.shape, shape[max(lead, 0):], strict=False))
+    shape = tuple(
+        [input.shape[i - lead] if n == -1 and i >= lead else n for i, n in enumerate(size)]
+    )
+    fits = lead >= 0 and all(
+        m in (1, n) for m, n in zip(input.shape, shape[max(lead, 0) :], strict=False)
+    )
     if not fits or -1 in shape:
         raise ShapeError(f"a tensor of shape {input.shape} cannot be expanded to {size}")
     return _broadcast_to(input, shape=shape)
@@ -270,7 +283,11 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
 
 
 def _atleast(input: Any, rank: int) -> Any:
-    return reshape(input, (1,) * (rank - input.ndim) + tuple(input.shape)) if input.ndim < rank else input
+    return (
+        reshape(input, (1,) * (rank - input.ndim) + tuple(input.shape))
+        if input.ndim < rank
+        else input
+    )
 
 
 def atleast_1d(input: Any) -> Any:

@@ -54,7 +54,13 @@ class Adadelta(Optimizer):
             lr=(lr, lr >= 0), rho=(rho, 0 <= rho <= 1), eps=(eps, eps >= 0),
             weight_decay=(weight_decay, weight_decay >= 0),
         )  # fmt: skip
-        defaults = {"lr": lr, "rho": rho, "eps": eps, "weight_decay": weight_decay, "maximize": maximize}
+        defaults = {
+            "lr": lr,
+            "rho": rho,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "maximize": maximize,
+        }
         super().__init__(params, defaults)
 
     def init(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from ..ops.create import tensor, zeros_like
 from ..tensor import Tensor
 
 
-
 class Optimizer:
     """Base class. A subclass gives `init(p, group)`, the state of one parameter, and
     `update(p, g, state, group)`, its formula; both see one Tensor at a time, unrecorded.
@@ -55,7 +54,9 @@ class Optimizer:
         group["params"] = [p for _, p in pairs]
         if any(name is not None for name, _ in pairs):
             group["param_names"] = [name for name, _ in pairs]
-        self.param_groups.append({**group, **{k: group.get(k, v) for k, v in self.defaults.items()}})
+        self.param_groups.append(
+            {**group, **{k: group.get(k, v) for k, v in self.defaults.items()}}
+        )
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forgets all gradients, or sets them to zero."""
@@ -109,7 +110,9 @@ class Optimizer:
             )
         index = {i: p for g, own in zip(groups, self.param_groups, strict=True)
                  for i, p in zip(g["params"], own["params"], strict=True)}  # fmt: skip
-        self.state = {index[int(i)]: self._adopted(s, index[int(i)]) for i, s in state_dict["state"].items()}
+        self.state = {
+            index[int(i)]: self._adopted(s, index[int(i)]) for i, s in state_dict["state"].items()
+        }
         for saved, own in zip(groups, self.param_groups, strict=True):
             own.update({k: deepcopy(v) for k, v in saved.items() if k != "params"})
 
@@ -146,5 +149,3 @@ def check(**rules: tuple[Any, bool]) -> None:
     for name, (value, holds) in rules.items():
         if not holds:
             raise ArgumentError(f"invalid value for {name}: {value}")
-
-

@@ -61,11 +61,17 @@ class Rprop(Optimizer):
         foreach: bool | None = None, maximize: bool = False, differentiable: bool = False,
     ) -> None:  # fmt: skip
         check(lr=(lr, lr >= 0), etas=(etas, 0 < etas[0] < 1 < etas[1]))
-        super().__init__(params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize})
+        super().__init__(
+            params, {"lr": lr, "etas": etas, "step_sizes": step_sizes, "maximize": maximize}
+        )
 
     def init(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         flat = p.detach()
-        return {"step": counter(), "prev": zeros_like(flat), "step_size": full_like(flat, group["lr"])}
+        return {
+            "step": counter(),
+            "prev": zeros_like(flat),
+            "step_size": full_like(flat, group["lr"]),
+        }
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         state["step"] += 1

@@ -25,7 +25,9 @@ INTERRUPTED = 130  # the exit code shells use for Ctrl-C
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     default = Config()
-    parser.add_argument("--epochs", type=int, help=f"how often to see every image ({default.epochs})")
+    parser.add_argument(
+        "--epochs", type=int, help=f"how often to see every image ({default.epochs})"
+    )
     parser.add_argument("--batch-size", type=int, help=f"images a step ({default.batch_size})")
     parser.add_argument("--lr", type=float, help=f"learning rate ({default.lr})")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, help=f"({default.optimizer})")

@@ -37,12 +37,16 @@ def read_image(path: Path) -> Tensor:
     try:
         from PIL import Image, ImageOps
     except ImportError:
-        raise DataError("reading pictures needs Pillow", "pip install 'tinygrad-ai[plot]'") from None
+        raise DataError(
+            "reading pictures needs Pillow", "pip install 'tinygrad-ai[plot]'"
+        ) from None
     try:
         picture = Image.open(path).convert("L")
     except OSError as error:
         raise DataError(f"{path} is no picture that can be read: {error}") from None
-    border = [picture.getpixel((x, y)) for x in (0, picture.width - 1) for y in (0, picture.height - 1)]
+    border = [
+        picture.getpixel((x, y)) for x in (0, picture.width - 1) for y in (0, picture.height - 1)
+    ]
     if sum(border) > 2 * 255:
         picture = ImageOps.invert(picture)
     picture = ImageOps.pad(picture, (SIDE, SIDE), color=0)

@@ -144,7 +144,7 @@ def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
 
 def _chosen(x: Any, dim: int | None) -> int:
     if dim is None:
-        raise ArgumentError("softmax needs a dim; PyTorch's implicit choice is deprecated", "dim=-1")
+        raise ArgumentError(
+            "softmax needs a dim; PyTorch's implicit choice is deprecated", "dim=-1"
+        )
     return dim
-
-

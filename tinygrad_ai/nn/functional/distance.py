@@ -17,7 +17,9 @@ def normalize(input: Any, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> A
     return input / clamp(vector_norm(input, p, dim, True), min=eps)
 
 
-def pairwise_distance(x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> Any:
+def pairwise_distance(
+    x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Any:
     """The p-norm of x1 - x2 + eps along the last dimension."""
     return vector_norm(x1 - x2 + eps, p, -1, keepdim)
 
@@ -28,5 +30,3 @@ def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:
     n1 = clamp(vector_norm(x1, 2, dim, True), min=eps)
     n2 = clamp(vector_norm(x2, 2, dim, True), min=eps)
     return sum((x1 / n1) * (x2 / n2), dim)
-
-

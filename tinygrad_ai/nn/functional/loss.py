@@ -102,9 +102,13 @@ def _weighted(losses: Any, factor: Any, shape: tuple[int, ...], reduction: str) 
     return reduced(reshape(losses, shape), reduction)
 
 
-def _soft_cross_entropy(input: Any, target: Any, weight: Any, reduction: str, smoothing: float) -> Any:
+def _soft_cross_entropy(
+    input: Any, target: Any, weight: Any, reduction: str, smoothing: float
+) -> Any:
     if input.shape != target.shape:
-        raise ShapeError(f"expected probabilities of shape {tuple(input.shape)}, got {tuple(target.shape)}")
+        raise ShapeError(
+            f"expected probabilities of shape {tuple(input.shape)}, got {tuple(target.shape)}"
+        )
     dim = 1 if input.ndim > 1 else 0
     classes = input.shape[dim]
     target = target * (1 - smoothing) + smoothing / classes if smoothing else target
@@ -195,12 +199,18 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     return reduced(where(size < beta, 0.5 * d * d / beta, size - 0.5 * beta), reduction)
 
 
-def binary_cross_entropy(input: Any, target: Any, weight: Any = None, reduction: str = "mean") -> Any:
+def binary_cross_entropy(
+    input: Any, target: Any, weight: Any = None, reduction: str = "mean"
+) -> Any:
     """-(t log p + (1 - t) log(1 - p)) for probabilities; logarithms are at least -100."""
     if input.shape != target.shape:
-        raise ShapeError(f"expected target of shape {tuple(input.shape)}, got {tuple(target.shape)}")
+        raise ShapeError(
+            f"expected target of shape {tuple(input.shape)}, got {tuple(target.shape)}"
+        )
     if ((raw(input) < 0) | (raw(input) > 1)).any():
-        raise ArgumentError("binary_cross_entropy expects probabilities in [0, 1]", "the version with_logits")
+        raise ArgumentError(
+            "binary_cross_entropy expects probabilities in [0, 1]", "the version with_logits"
+        )
     losses = -(target * _log_100(input) + (1 - target) * _log_100(1 - input))
     return reduced(losses if weight is None else losses * weight, reduction)
 
@@ -216,7 +226,9 @@ def binary_cross_entropy_with_logits(
 ) -> Any:
     """binary_cross_entropy of sigmoid(input), without overflow."""
     if input.shape != target.shape:
-        raise ShapeError(f"expected target of shape {tuple(input.shape)}, got {tuple(target.shape)}")
+        raise ShapeError(
+            f"expected target of shape {tuple(input.shape)}, got {tuple(target.shape)}"
+        )
     factor = 1 if pos_weight is None else 1 + (pos_weight - 1) * target
     losses = (1 - target) * input + factor * _softplus(-input, beta=1.0, threshold=math.inf)
     return reduced(losses if weight is None else losses * weight, reduction)
@@ -224,13 +236,17 @@ def binary_cross_entropy_with_logits(
 
 def kl_div(input: Any, target: Any, reduction: str = "mean", log_target: bool = False) -> Any:
     """t (log t - input): input are log-probabilities; "batchmean" divides the sum by N."""
-    losses = exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
+    losses = (
+        exp(target) * (target - input) if log_target else xlogy(target, target) - target * input
+    )
     if reduction == "batchmean":
         return sum(losses) / input.shape[0]
     return reduced(losses, reduction)
 
 
-def hinge_embedding_loss(input: Any, target: Any, margin: float = 1.0, reduction: str = "mean") -> Any:
+def hinge_embedding_loss(
+    input: Any, target: Any, margin: float = 1.0, reduction: str = "mean"
+) -> Any:
     """x where y = 1, max(0, margin - x) where y = -1."""
     near = where(target == 1, input, zeros_like(input))
     away = where(target == -1, clamp(margin - input, min=0), zeros_like(input))
@@ -259,7 +275,12 @@ def multilabel_soft_margin_loss(
 
 
 def multi_margin_loss(
-    input: Any, target: Any, p: int = 1, margin: float = 1.0, weight: Any = None, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    p: int = 1,
+    margin: float = 1.0,
+    weight: Any = None,
+    reduction: str = "mean",
 ) -> Any:
     """Σ max(0, margin - x[y] + x[i])ᵖ / C over the wrong classes i."""
     x, labels = rows(reshape(input, (1, -1)) if input.ndim == 1 else input, target.reshape(-1))
@@ -317,7 +338,13 @@ def triplet_margin_loss(
         return pairwise_distance(a, b, p, eps)
 
     return triplet_margin_with_distance_loss(
-        anchor, positive, negative, distance_function=distance, margin=margin, swap=swap, reduction=reduction
+        anchor,
+        positive,
+        negative,
+        distance_function=distance,
+        margin=margin,
+        swap=swap,
+        reduction=reduction,
     )
 
 
@@ -332,7 +359,12 @@ def cosine_embedding_loss(
 
 
 def gaussian_nll_loss(
-    input: Any, target: Any, var: Any, full: bool = False, eps: float = 1e-6, reduction: str = "mean"
+    input: Any,
+    target: Any,
+    var: Any,
+    full: bool = False,
+    eps: float = 1e-6,
+    reduction: str = "mean",
 ) -> Any:
     """(log var + (input - target)² / var) / 2, var at least eps (no gradient through that)."""
     if isinstance(var, (int, float)):
@@ -357,5 +389,3 @@ def poisson_nll_loss(
         stirling = target * log(target) - target + 0.5 * log(2 * math.pi * target)
         losses = losses + where(target > 1, stirling, zeros_like(target))
     return reduced(losses, reduction)
-
-
