@@ -47,7 +47,7 @@ def in_float32(make: Callable[[Made], Any]) -> Callable[[Made], Any]:
 def spread_out(m: Made) -> Tensor:
     """A tensor over every second element of a read-only buffer, the axes in reverse order."""
     buffer = np.zeros(tuple(2 * n for n in m.array.shape[::-1]), m.array.dtype)
-    view = buffer[tuple(slice(None, None, 2) for _ in m.array.shape)].T
+    view = buffer[(..., *[slice(None, None, 2) for _ in m.array.shape])].T
     view[...] = m.array
     view.setflags(write=False)
     x = ta.from_numpy(view)

@@ -15,7 +15,7 @@ from typing import Any
 
 from .. import backend
 from ..errors import ShapeError
-from ..tensor import Node, Tensor, wrap
+from ..tensor import RETAIN, Node, Tensor, wrap
 from .broadcast import sum_to
 from .mode import state
 from .op import Part
