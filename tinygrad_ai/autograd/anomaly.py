@@ -41,7 +41,9 @@ class Hunter:
             raise self.forward_error(op, args, list(tensors(result)))
         return result
 
-    def backward(self, pull: Callable[..., Any], node: Node, g: Any, graph: bool, *rest: Any) -> Any:
+    def backward(
+        self, pull: Callable[..., Any], node: Node, g: Any, graph: bool, *rest: Any
+    ) -> Any:
         self.rules += 1
         try:
             grads = pull(node, g, graph, *rest)
@@ -117,7 +119,7 @@ def is_number(value: Any) -> bool:
 
 
 def described(value: Any) -> str:
-    """An array in one line: dtype, shape, how many NaN and infinities, and the range of the rest."""
+    """An array in one line: dtype, shape, NaN and infinities, the range of the rest."""
     array = value.array if isinstance(value, Tensor) else value
     if type(array) not in backend.TABLE:
         return repr(array)

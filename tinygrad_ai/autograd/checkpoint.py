@@ -133,7 +133,7 @@ class Again:
 def checkpoint_sequential(
     functions: Any, segments: int, input: Tensor, use_reentrant: bool | None = None, **kwargs: Any
 ) -> Any:
-    """Runs a Sequential or a list of functions in segments, each one (but the last) checkpointed."""
+    """Runs a Sequential or a list of functions in segments, all but the last checkpointed."""
     steps = list(functions)
     size = len(steps) // segments
 

@@ -1,4 +1,4 @@
-"""Functions with a rule of your own, as PyTorch users write them: a class with forward and backward.
+"""Functions with a rule of your own, as PyTorch users write them: forward and backward in a class.
 
     class Cube(Function):
         @staticmethod

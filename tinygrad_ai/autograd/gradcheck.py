@@ -194,7 +194,9 @@ def advice(case: Case, x: Tensor, k: int, o: int, j: int) -> str:
         (above, below), here = around(case, flat, unit), case.values()
     right, left = [(b[o][j] - a[o][j]) / case.tol.eps for a, b in ((here, above), (below, here))]
     if abs(right - left) > case.tol.atol + 100 * case.tol.rtol * max(abs(right), abs(left)):
-        return f"there is a kink: the slope is {left:.4g} before and {right:.4g} after; move the input"
+        return (
+            f"there is a kink: the slope is {left:.4g} before and {right:.4g} after; move the input"
+        )
     return "the rule of one of the ops is wrong; check them one by one"
 
 
@@ -263,7 +265,12 @@ def gradcheck(
     Returns True. Raises GradcheckError that shows the worst entry, or returns False without
     `raise_exception`; ArgumentError for forward-mode and batched gradients, which are not here.
     """
-    if check_batched_grad or check_batched_forward_grad or check_forward_ad or not check_backward_ad:
+    if (
+        check_batched_grad
+        or check_batched_forward_grad
+        or check_forward_ad
+        or not check_backward_ad
+    ):
         raise ArgumentError("gradcheck checks reverse-mode gradients, unbatched, and nothing else")
     case = Case(func, inputs, Tolerance(eps, atol, rtol, nondet_tol))
     return settle(case, raise_exception, check_grad_dtypes, fast_mode)
@@ -313,7 +320,7 @@ def slopes(case: Case, *args: Any) -> tuple[Any, ...]:
 
 
 def _seed(case: Case, y: Tensor, spaced: bool) -> Tensor:
-    """A random gradient of an output, that can be differentiated by; in spaced-out memory or not."""
+    """A random gradient of an output, to be differentiated by; in spaced-out memory or not."""
     be = backend.of(y.array)
     array = case.weights(y).reshape(y.shape)
     if spaced:
