@@ -6,6 +6,7 @@ needed. Operators and methods that compute something are attached by the rooms a
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -107,7 +108,16 @@ class Tensor:
     @property
     def grad(self) -> Tensor | None:
         """The gradient gathered by backward(): of a leaf, or after retain_grad()."""
-        return getattr(self, "_grad", None) if self.node is None else self.node.grad
+        node = self.node
+        if node is None:
+            return getattr(self, "_grad", None)
+        if node.op is not None and node.grad is None and not self.retains_grad:
+            warnings.warn(
+                f"the result of {node.name()} keeps no gradient: .grad is filled for leaves\n"
+                "  fix: call y.retain_grad() before backward(), or look at the leaf's .grad",
+                stacklevel=2,
+            )
+        return node.grad
 
     @grad.setter
     def grad(self, value: Tensor | None) -> None:
@@ -146,8 +156,13 @@ class Tensor:
         """Makes backward() keep the gradient of a tensor that is no leaf."""
         if self.node is None:
             raise GradError("retain_grad needs a tensor that requires a gradient")
-        if not self.is_leaf:
+        if not self.is_leaf and not self.retains_grad:
             self.register_hook(RETAIN)
+
+    @property
+    def retains_grad(self) -> bool:
+        """Whether this is no leaf and backward() keeps its gradient."""
+        return RETAIN in ((self.node and self.node.hooks) or {}).values()
 
     def register_hook(self, hook: Callable[[Tensor], Tensor | None]) -> HookHandle:
         """Calls `hook(grad)` once this tensor's gradient is known; it may return another."""

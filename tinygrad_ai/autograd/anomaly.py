@@ -17,7 +17,7 @@ from ..errors import AnomalyError
 from ..tensor import Node, Tensor
 from .graph import tensors
 from .mode import state
-from .op import PICK, Part
+from .outputs import PICK, Part
 
 
 class Hunter:

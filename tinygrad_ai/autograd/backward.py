@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import backend
-from ..errors import GradError, ShapeError
+from ..errors import ArgumentError, GradError, ShapeError
 from ..tensor import Node, Tensor, wrap
-from .grad import Walk, needed_for
+from .grad import Walk
+from .graph import needed_for
 from .mode import enable_grad, no_grad
 
 
@@ -41,9 +42,7 @@ def _start(outputs: Any, seeds: Any, graph: bool, keep: bool, wanted: Any) -> Wa
     if len(seeds) != len(roots):
         raise GradError(f"expected a gradient for each of {len(roots)} outputs, got {len(seeds)}")
     pairs = [(t, _seed(t, g, graph)) for t, g in zip(roots, seeds, strict=True)]
-    walk = Walk(
-        graph, keep, None if wanted is None else needed_for([t.node for t in roots], wanted)
-    )
+    walk = Walk(graph, keep, None if wanted is None else needed_for(roots, wanted))
     for t, g in pairs:
         walk.start(t.node, g)
     return walk
@@ -62,14 +61,13 @@ def backward(
     GraphFreedError on a second pass without retain_graph.
     """
     keep = create_graph if retain_graph is None else retain_graph
-    if inputs is not None:
-        found = grad(tensors, inputs, grad_tensors, keep, create_graph, allow_unused=True)
-        for t, g in zip(_as_list(inputs), found, strict=True):
-            if g is not None:
-                t.grad = g if t.grad is None else t.grad + g
-        return
+    wanted = None if inputs is None else _wanted(_as_list(inputs))
     with (enable_grad if create_graph else no_grad)():
-        _start(tensors, grad_tensors, create_graph, keep, None).run(None)
+        walk = _start(tensors, grad_tensors, create_graph, keep, wanted)
+        walk.run(wanted)
+        for node, g in (wanted or {}).items():
+            if g is not None:
+                walk.gather(node, g)
 
 
 def grad(
@@ -88,16 +86,28 @@ def grad(
     """
     keep = create_graph if retain_graph is None else retain_graph
     targets = _as_list(inputs)
-    for t in targets:
-        if t.node is None:
-            raise GradError("grad was asked for a tensor that does not require a gradient")
-    wanted: dict[Node, Any] = {t.node: None for t in targets}
+    if materialize_grads and allow_unused is False:
+        raise ArgumentError("materialize_grads=True gives zeros for unused inputs: allow them")
+    wanted = _wanted(targets)
     with (enable_grad if create_graph else no_grad)():
         walk = _start(outputs, grad_outputs, create_graph, keep, wanted)
         walk.run(wanted)
     return tuple(
         [_answer(walk, t, wanted[t.node], allow_unused, materialize_grads) for t in targets]
     )
+
+
+def _wanted(inputs: list[Tensor]) -> dict[Node, Any]:
+    """The nodes at which gradients were asked for."""
+    if not inputs:
+        raise GradError("expected at least one input to differentiate by, got none")
+    for t in inputs:
+        if t.node is None:
+            raise GradError(
+                "a gradient was asked for by a tensor that does not require one",
+                "requires_grad=True when it is made, or x.requires_grad_() before it is used",
+            )
+    return dict.fromkeys([t.node for t in inputs if t.node])
 
 
 def _answer(walk: Walk, t: Tensor, g: Any, unused: bool | None, zeros: bool) -> Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ShapeError
+from ..tensor import Node
 from .op import op
 
 
@@ -32,3 +33,14 @@ def sum_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
 @sum_to.vjp
 def _(g: Any, x_shape: Any) -> Any:
     return broadcast_to(g, shape=x_shape)
+
+
+def fit(gx: Any, parent: Node, node: Node) -> Any:
+    """A gradient summed over the axes along which its input was broadcast."""
+    try:
+        return sum_to(gx, shape=parent.shape)
+    except ShapeError:
+        raise ShapeError(
+            f"the rule of {node.op.name} gave a gradient of shape {gx.shape} "
+            f"for an input of shape {parent.shape}",
+        ) from None

@@ -17,7 +17,8 @@ from ..errors import GradError, InplaceError
 from ..tensor import Node, Tensor
 from .graph import history, tensors
 from .mode import enable_grad, state
-from .op import PICK, freed
+from .outputs import PICK
+from .saved import freed
 
 
 def checkpoint(

@@ -29,8 +29,9 @@ from ..backend import storage
 from ..errors import GradError
 from ..tensor import Node, Tensor, wrap
 from .mode import no_grad, state
-from .op import check_unchanged, freed, pick
+from .outputs import pick
 from .promote import cast
+from .saved import check_unchanged, freed
 
 
 class FunctionCtx:

@@ -8,17 +8,20 @@ every op. It knows how gradients flow, and no single op but the two that undo br
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import partial
 from heapq import heappop, heappush
+from threading import RLock
 from typing import Any
 
 from .. import backend
-from ..errors import ShapeError
+from ..errors import GradError
 from ..tensor import RETAIN, Node, Tensor, wrap
-from .broadcast import sum_to
+from .broadcast import fit
 from .mode import state
-from .op import Part
+from .outputs import Part
+from .promote import cast
+
+GATHERING = RLock()  # threads may share leaves
 
 
 class Walk:
@@ -50,7 +53,10 @@ class Walk:
                 if op is None:
                     continue
             if selective or observers:
-                grads = observed(op.pull)(node, g, graph, self.needs(node))
+                needs = self.needs(node)
+                if not any(needs):
+                    continue
+                grads = observed(op.pull)(node, g, graph, needs)
             else:
                 grads = op.pull(node, g, graph)
             if type(grads) is not tuple:
@@ -113,28 +119,32 @@ class Walk:
         return g
 
     def gather(self, node: Node, g: Any) -> None:
-        """Adds g to a leaf's gradient, which belongs to the leaf alone."""
-        dtype, old = node.attrs["dtype"], node.grad
-        if self.graph:
-            node.grad = g if old is None else old + g
-        elif old is None:
-            be = backend.common((g,))
-            own = node.id in self.own and type(g) in backend.TABLE and g.dtype == dtype
-            node.grad = wrap(g if own else be.array(g, dtype=dtype))
-        elif old.node is not None:
-            node.grad = wrap(old.array + g)
-        else:
-            old.array += g
-            backend.storage.wrote(old.array)
+        """Adds g to what a node keeps, which belongs to that node alone."""
+        dtype = g.dtype if node.op else node.attrs["dtype"]
+        with GATHERING:
+            old = node.grad
+            if self.graph:
+                node.grad = cast(g, dtype=dtype) if old is None else old + g
+            elif old is None:
+                be = backend.common((g,))
+                own = node.id in self.own and type(g) in backend.TABLE and g.dtype == dtype
+                node.grad = wrap(g if own else be.array(g, dtype=dtype))
+            elif old.node is not None:
+                node.grad = wrap(old.array + g)
+            else:
+                old.array += g
+                backend.storage.wrote(old.array)
 
     def call_hooks(self, node: Node, g: Any) -> Any:
-        for hook in list((node.hooks or {}).values()):
-            result = hook(self.as_tensor(g))
-            if hook is RETAIN:
-                node.grad = result
-            elif result is not None:
+        self.own.discard(node.id)  # a hook may keep what it is given
+        hooks = list((node.hooks or {}).values())
+        for hook in hooks:
+            result = hook(self.as_tensor(g)) if hook is not RETAIN else None
+            if result is not None:
+                check_result(result, node)
                 g = result if self.graph else result.array
-                self.own.discard(node.id)
+        if RETAIN in hooks:
+            self.gather(node, g)
         return g
 
     def as_tensor(self, g: Any) -> Tensor:
@@ -148,15 +158,11 @@ def observed(pull: Any) -> Any:
     return pull
 
 
-def fit(gx: Any, parent: Node, node: Node) -> Any:
-    """A gradient summed over the axes along which its input was broadcast."""
-    try:
-        return sum_to(gx, shape=parent.shape)
-    except ShapeError:
-        raise ShapeError(
-            f"the rule of {node.op.name} gave a gradient of shape {gx.shape} "
-            f"for an input of shape {parent.shape}",
-        ) from None
+def check_result(result: Any, node: Node) -> None:
+    """Raises GradError unless a hook gave a gradient for its tensor."""
+    came = result.shape if isinstance(result, Tensor) else type(result).__name__
+    if came != node.shape:
+        raise GradError(f"a hook must return a gradient of shape {node.shape} or None, got {came}")
 
 
 def is_fresh(gx: Any, g: Any, grads: tuple[Any, ...], node: Node) -> bool:
@@ -164,22 +170,7 @@ def is_fresh(gx: Any, g: Any, grads: tuple[Any, ...], node: Node) -> bool:
     return (
         type(gx) in backend.TABLE
         and gx.base is None
-        and gx is not g
+        and not any([gx is one for one in (g if type(g) is tuple else (g,))])
         and sum([other is gx for other in grads]) <= 1
         and not any([kept is gx for kept in node.saved or ()])
     )
-
-
-def needed_for(roots: Iterable[Node], wanted: Iterable[Node]) -> set[Node]:
-    """The nodes on some path from a root to a wanted node: the rest is not computed."""
-    seen, stack = set(), list(roots)
-    while stack:
-        node = stack.pop()
-        if node not in seen:
-            seen.add(node)
-            stack += [p for p in node.parents if p is not None]
-    needed = set(wanted)
-    for node in sorted(seen, key=lambda n: -n.id):  # oldest first
-        if any([p in needed for p in node.parents]):
-            needed.add(node)
-    return needed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ..backend import storage
@@ -22,6 +22,16 @@ def history(*tensors: Tensor, after: int | None = None) -> list[Node]:
             found.add(node)
             stack += [p for p in node.parents if p is not None]
     return sorted(found, key=lambda n: n.id)
+
+
+def needed_for(outputs: Iterable[Tensor], wanted: Iterable[Node]) -> set[Node]:
+    """The nodes on some path from an output to a wanted node: the rest is not computed."""
+    needed = set(wanted)
+    oldest = max([n.id for n in needed])
+    for node in reversed(history(*outputs, after=oldest + 1)):
+        if any([p in needed for p in node.parents]):
+            needed.add(node)
+    return needed
 
 
 def tensors(value: Any) -> Iterator[Tensor]:

@@ -25,10 +25,11 @@ from typing import Any
 
 from .. import backend
 from ..backend import storage
-from ..backend.storage import line_of, user_place, written
-from ..errors import GraphFreedError, InplaceError
+from ..backend.storage import user_place, written
 from ..tensor import Node, Tensor, wrap
 from .mode import state
+from .outputs import outputs
+from .saved import check_unchanged, freed
 
 REGISTRY: dict[str, Op] = {}
 
@@ -164,26 +165,6 @@ class Op:
                     check_unchanged(array, role, node)
 
 
-def freed(node: Node) -> GraphFreedError:
-    return GraphFreedError(
-        f"backward through {node.name()} a second time: what it saved was freed by the "
-        f"first pass\n  made at {node.where()}",
-        "backward(retain_graph=True) the first time, or build this part inside the loop",
-    )
-
-
-def check_unchanged(array: Any, role: str, node: Node) -> None:
-    """Raises InplaceError if an array that a node saved was written since."""
-    last = storage.last_write(array)
-    if last is not None and last.tick < node.id:
-        raise InplaceError(
-            f"the buffer saved by {node.name()} ({role}, shape {array.shape}, "
-            f"{array.dtype}) was changed after the forward pass\n"
-            f"  saved   at {node.where()}\n  changed at {line_of(last.place)}",
-            "write x = x + 1 instead of x += 1, or change x.clone()",
-        )
-
-
 def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], tuple[Node | None, ...], Any, bool]:
     """Arrays, nodes, the backend (None without Tensors), and whether dtypes need a look."""
     arrays, parents, mixed = [], [], False
@@ -205,48 +186,6 @@ def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], tuple[Node | None, ...], A
             arrays.append(a)
             parents.append(None)
     return arrays, tuple(parents), None if kind is None else backend.TABLE[kind], mixed
-
-
-class Part:
-    """The gradient of one of several outputs, on its way to their node."""
-
-    __slots__ = ("g", "index")
-    shape = None  # never a node's shape: the walk joins it
-
-    def __init__(self, index: int, g: Any) -> None:
-        self.index, self.g = index, g
-
-    def join(self, parts: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The gradients of all outputs with this one added."""
-        i, before = self.index, parts[self.index]
-        return (*parts[:i], self.g if before is None else before + self.g, *parts[i + 1 :])
-
-
-class Pick:
-    """Stands on the tape between an op with several outputs and each one of them."""
-
-    name = "pick"
-    keeps_arrays = False
-
-    def pull(self, node: Node, g: Any, graph: bool, needs: Any = None) -> Part:
-        return Part(node.attrs["index"], g)
-
-
-PICK = Pick()
-
-
-def outputs(node: Node, y: tuple[Any, ...]) -> tuple[Tensor, ...]:
-    """The Tensors of a node with several outputs; those that are integers have no gradient."""
-    node.shape = tuple([a.shape for a in y])
-    return tuple([pick(node, i, a) if a.dtype.kind == "f" else wrap(a) for i, a in enumerate(y)])
-
-
-def pick(node: Node, index: int, array: Any) -> Tensor:
-    """One of several outputs, with a node of its own."""
-    one = Node()
-    one.op, one.parents, one.attrs = PICK, (node,), {"index": index}
-    one.id, one.shape, one.place = storage.tick(), array.shape, node.place
-    return wrap(array, one)
 
 
 def op(forward: Any = None, *, dtypes: str | None = None, view: bool = False) -> Any:

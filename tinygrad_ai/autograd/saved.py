@@ -1,0 +1,29 @@
+"""Is what a node saved still there, and still what it was? Errors that say where it changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..backend import storage
+from ..errors import GraphFreedError, InplaceError
+from ..tensor import Node
+
+
+def freed(node: Node) -> GraphFreedError:
+    return GraphFreedError(
+        f"backward through {node.name()} a second time: what it saved was freed by the "
+        f"first pass\n  made at {node.where()}",
+        "backward(retain_graph=True) the first time, or build this part inside the loop",
+    )
+
+
+def check_unchanged(array: Any, role: str, node: Node) -> None:
+    """Raises InplaceError if an array that a node saved was written since."""
+    last = storage.last_write(array)
+    if last is not None and last.tick < node.id:
+        raise InplaceError(
+            f"the buffer saved by {node.name()} ({role}, shape {array.shape}, "
+            f"{array.dtype}) was changed after the forward pass\n"
+            f"  saved   at {node.where()}\n  changed at {storage.line_of(last.place)}",
+            "write x = x + 1 instead of x += 1, or change x.clone()",
+        )
