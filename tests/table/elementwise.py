@@ -23,7 +23,10 @@ ROWS = [
     row("square", ints(5, 3), order=0),
     row("sigmoid", t(3, 4)),
     row("sigmoid", val([-800.0, 0.0, 800.0]), kink=True),
-    *[row(n, val([-1.5, -0.5, 0.5, 1.5, 2.3]), kink=True) for n in ("floor", "ceil", "trunc", "fix")],
+    *[
+        row(n, val([-1.5, -0.5, 0.5, 1.5, 2.3]), kink=True)
+        for n in ("floor", "ceil", "trunc", "fix")
+    ],
     row("round", val([-1.5, -0.5, 0.5, 1.5, 2.3]), kink=True),
     row("round", val([1.234, -5.678]), decimals=2, kink=True),
     row("floor", ints(5, 3), order=0),
@@ -58,7 +61,14 @@ ROWS = [
     row("div", t(3, 4), pos(4)),
     row("div", t(3, 4), pos(4), rounding_mode="floor", kink=True),
     row("div", t(3, 4), pos(4), rounding_mode="trunc", kink=True),
-    row("div", ints(9, 4), ints(9, 4), ours=lambda a, b: a / (b + 1), theirs=lambda a, b: a / (b + 1), order=0),
+    row(
+        "div_ints",
+        ints(9, 4),
+        ints(9, 4),
+        ours=lambda a, b: a / (b + 1),
+        theirs=lambda a, b: a / (b + 1),
+        order=0,
+    ),
     row("floor_divide", t(3, 4), pos(4), order=0),
     row("floor_divide", val([7, -7]), val([2, 2]), order=0),
     row("remainder", t(3, 4), pos(4)),

@@ -4,7 +4,12 @@ import torch
 
 from tests.optable import row, t
 
-A = {"relu": torch.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh, "silu": torch.nn.functional.silu}
+A = {
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "silu": torch.nn.functional.silu,
+}
 A["gelu"] = torch.nn.functional.gelu
 A["gelu_tanh"] = lambda x: torch.nn.functional.gelu(x, approximate="tanh")
 A["leaky_relu"] = torch.nn.functional.leaky_relu

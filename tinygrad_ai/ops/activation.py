@@ -10,7 +10,7 @@ from ..errors import ArgumentError
 from ..tensor import methods
 from .arithmetic import exp, tanh
 from .create import zeros_like
-from .elementwise import clamp, sigmoid
+from .elementwise import sigmoid
 from .select import where
 
 __all__ = ["act_grad", "relu", "selu", "celu", "prelu", "threshold"]
@@ -120,7 +120,7 @@ def _elu(be, x, *, alpha, scale, rate):
 
 @_elu.vjp
 def _(g, x, *, alpha, scale, rate):
-    low = scale * alpha * rate * exp(rate * clamp(x, max=0.0))
+    low = scale * alpha * rate * exp(rate * where(x < 0, x, 0.0))
     return g * where(x > 0, scale, low)
 
 

@@ -178,3 +178,4 @@ def select(input: Any, dim: int, index: int) -> Any:
 concat = concatenate = cat
 row_stack, split_with_sizes = vstack, split
 methods(chunk, dsplit, hsplit, narrow, select, split, tensor_split, unbind, vsplit)
+Tensor.split_with_sizes = split  # type: ignore[attr-defined]

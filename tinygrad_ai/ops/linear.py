@@ -63,6 +63,8 @@ def linear(input: Any, weight: Any, bias: Any = None, *, act: str | None = None)
             f"expected x.shape[-1] == {weight.shape[-1]}, got {tuple(input.shape)}",
             _fix(input, weight.shape[-1]),
         )
+    if input.ndim == 1:
+        return linear(reshape(input, (1, -1)), weight, bias, act=act)[0]
     if act in FROM_INPUT:
         return _linear_z(input, weight, bias, act=act)[0]
     if act is not None and act not in FROM_OUTPUT:

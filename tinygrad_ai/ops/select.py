@@ -24,6 +24,21 @@ def _(g, needs, *, condition):
 
 
 def where(condition: Any, input: Any = None, other: Any = None) -> Any:
-    """Elements of `input` where `condition` holds, of `other` elsewhere; all three broadcast."""
+    """Elements of `input` where `condition` holds, of `other` elsewhere; all three broadcast.
+
+    With a condition alone, the indices where it holds, as nonzero(as_tuple=True).
+    """
+    if input is None:
+        from .gather import nonzero
+
+        return nonzero(condition, as_tuple=True)
     mask = condition.array if isinstance(condition, Tensor) else condition
     return select(input, other, condition=mask)
+
+
+def _where(self: Tensor, condition: Any, other: Any) -> Any:
+    """This tensor where the condition holds, else `other`."""
+    return where(condition, self, other)
+
+
+Tensor.where = _where  # type: ignore[attr-defined]

@@ -269,17 +269,13 @@ def meshgrid(*tensors: Any, indexing: str = "ij") -> tuple[Any, ...]:
     given = tensors[0] if len(tensors) == 1 and isinstance(tensors[0], (tuple, list)) else tensors
     if indexing not in ("ij", "xy"):
         raise ArgumentError(f"expected indexing 'ij' or 'xy', got {indexing!r}")
-    swap = indexing == "xy" and len(given) > 1
-    vectors = [given[1], given[0], *given[2:]] if swap else list(given)
-    shape = [math.prod(v.shape) for v in vectors]
+    shape = [math.prod(v.shape) for v in given]
     grids = [
         broadcast_to(reshape(v, [-1 if j == i else 1 for j in range(len(shape))]), shape)
-        for i, v in enumerate(vectors)
+        for i, v in enumerate(given)
     ]
-    if swap:
-        grids = [transpose(g, 0, 1) for g in grids]
-        grids[:2] = grids[1], grids[0]
-    return tuple(grids)
+    swap = indexing == "xy" and len(given) > 1
+    return tuple([transpose(g, 0, 1) for g in grids] if swap else grids)
 
 
 def _atleast(input: Any, rank: int) -> Any:

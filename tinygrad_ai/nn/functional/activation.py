@@ -7,13 +7,13 @@ from typing import Any
 
 from ...errors import ArgumentError, ShapeError
 from ...ops import activation as act
-from ...ops import softmax as soft
 from ...ops.activation import _softplus, gelu, prelu, threshold
 from ...ops.arithmetic import tanh
 from ...ops.elementwise import abs, sigmoid
 from ...ops.joining import chunk
 from ...ops.select import where
 from ...ops.softmax import log_softmax
+from ...ops.softmax import softmax as _softmax
 
 __all__ = [
     "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
@@ -134,12 +134,12 @@ def glu(input: Any, dim: int = -1) -> Any:
 
 def softmax(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """eˣ / Σ eˣ along dim."""
-    return soft.softmax(input, _chosen(input, dim), dtype)
+    return _softmax(input, _chosen(input, dim), dtype)
 
 
 def softmin(input: Any, dim: int | None = None, dtype: Any = None) -> Any:
     """softmax of -input."""
-    return soft.softmax(-input, _chosen(input, dim), dtype)
+    return _softmax(-input, _chosen(input, dim), dtype)
 
 
 def _chosen(x: Any, dim: int | None) -> int:

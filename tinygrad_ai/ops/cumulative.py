@@ -1,0 +1,142 @@
+"""Running sums, products and extremes along a dimension."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.op import op
+from ..tensor import methods
+from .arguments import axis, raw
+from .arithmetic import exp
+from .create import ones_like, zeros_like
+from .joining import cat, narrow
+from .reduce import Extreme, _accumulator, sum
+from .shape import flip, reshape
+
+__all__ = ["cummax", "cummin", "cumprod", "cumsum", "diff", "logcumsumexp"]
+
+
+@op
+def _cumsum(be, x, *, dim):
+    """y[i] = Σ x[:i+1];   gx[i] = Σ g[i:]"""
+    return be.cumsum(x, axis=dim, dtype=x.dtype)
+
+
+@_cumsum.vjp
+def _(g, *, dim):
+    return flip(_cumsum(flip(g, dim), dim=dim), dim)
+
+
+@op
+def _cumprod(be, x, *, dim):
+    """y[i] = Π x[:i+1];   gx[k] = Σ over i >= k of g[i] y[i] / x[k], without dividing by 0"""
+    return be.cumprod(x, axis=dim, dtype=x.dtype)
+
+
+@_cumprod.vjp
+def _(g, y, x, *, dim):
+    if raw(x).all():
+        return flip(_cumsum(flip(g * y, dim), dim=dim), dim) / x
+    parts = []
+    for k in range(x.shape[dim]):
+        others = cat(
+            [narrow(x, dim, 0, k), ones_like(narrow(x, dim, k, 1)), _after(x, dim, k)], dim
+        )
+        products = _cumprod(others, dim=dim)
+        left = x.shape[dim] - k
+        parts.append(sum(narrow(g, dim, k, left) * narrow(products, dim, k, left), dim, True))
+    return cat(parts, dim)
+
+
+def _after(x: Any, dim: int, k: int) -> Any:
+    return narrow(x, dim, k + 1, x.shape[dim] - k - 1)
+
+
+def product_of_others(x: Any, dim: tuple[int, ...]) -> Any:
+    """For each element the product of all the others along dims, right also where some are 0."""
+    order = [i for i in range(x.ndim) if i not in dim] + list(dim)
+    from .shape import permute
+
+    moved = permute(x, order)
+    flat = reshape(moved, (*moved.shape[: x.ndim - len(dim)], -1))
+    last, count = flat.ndim - 1, flat.shape[-1]
+    one = ones_like(narrow(flat, last, 0, 1))
+    before = cat([one, _cumprod(narrow(flat, last, 0, count - 1), dim=last)], last)
+    rest = flip(narrow(flat, last, 1, count - 1), last)
+    after = flip(cat([one, _cumprod(rest, dim=last)], last), last)
+    back = sorted(range(x.ndim), key=order.__getitem__)
+    return permute(reshape(before * after, moved.shape), back)
+
+
+@op(dtypes="float")
+def _logcumsumexp(be, x, *, dim):
+    """y[i] = log Σ e^x[:i+1];   gx[k] = e^x[k] Σ over i >= k of g[i] e^-y[i]"""
+    return be.logaddexp.accumulate(x, axis=dim)
+
+
+@_logcumsumexp.vjp
+def _(g, y, x, *, dim):
+    return flip(_cumsum(flip(g * exp(-y), dim), dim=dim), dim) * exp(x)
+
+
+@op
+def _running(be, x, *, dim, largest):
+    """y = the largest (smallest) so far and its last index;   gx = g added at those indices"""
+    values = (be.maximum if largest else be.minimum).accumulate(x, axis=dim)
+    shape = [-1 if i == dim else 1 for i in range(x.ndim)]
+    place = be.arange(x.shape[dim]).reshape(shape)
+    here = (x == values) | ((x != x) & (values != values))
+    return values, be.maximum.accumulate(be.xp.where(here, place, 0), axis=dim)
+
+
+@_running.vjp
+def _(g, y, *, dim):
+    from .scatter import scatter_add
+
+    return scatter_add(zeros_like(g[0]), dim, y[1], g[0])
+
+
+def cumsum(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """The sum of each element and all before it along dim."""
+    return _cumsum(*_shaped(_accumulator(input, dtype)), dim=axis(dim, input.ndim)).reshape(
+        input.shape
+    )
+
+
+def _shaped(x: Any) -> tuple[Any]:
+    """A number counts as a vector of one."""
+    return (x if x.ndim else reshape(x, (1,)),)
+
+
+def cumprod(input: Any, dim: int, *, dtype: Any = None) -> Any:
+    """The product of each element and all before it along dim."""
+    return _cumprod(*_shaped(_accumulator(input, dtype)), dim=axis(dim, input.ndim)).reshape(
+        input.shape
+    )
+
+
+def logcumsumexp(input: Any, dim: int) -> Any:
+    """log of the running sum of exponentials."""
+    return _logcumsumexp(*_shaped(input), dim=axis(dim, input.ndim)).reshape(input.shape)
+
+
+def cummax(input: Any, dim: int) -> Extreme:
+    """The largest element so far along dim, and where it was last."""
+    return Extreme(*_running(input, dim=axis(dim, input.ndim), largest=True))
+
+
+def cummin(input: Any, dim: int) -> Extreme:
+    """The smallest element so far along dim, and where it was last."""
+    return Extreme(*_running(input, dim=axis(dim, input.ndim), largest=False))
+
+
+def diff(input: Any, n: int = 1, dim: int = -1) -> Any:
+    """Differences of neighbours along dim, n times."""
+    i = axis(dim, input.ndim)
+    for _ in range(n):
+        left = max(input.shape[i] - 1, 0)
+        input = narrow(input, i, input.shape[i] - left, left) - narrow(input, i, 0, left)
+    return input
+
+
+methods(cummax, cummin, cumprod, cumsum, diff, logcumsumexp)
