@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ContextDecorator
+from functools import partial, wraps
+from inspect import isgeneratorfunction
 from typing import Any
 
 
@@ -46,6 +49,11 @@ class _Mode(ContextDecorator):
     def __new__(cls, function: Any = None) -> Any:
         return super().__new__(cls) if function is None else cls()(function)
 
+    def __call__(self, function: Any) -> Any:
+        if isgeneratorfunction(function):
+            return _stepwise(self._recreate_cm, function)
+        return super().__call__(function)
+
     def _recreate_cm(self) -> Any:  # a decorated function may call itself
         return type(self)()
 
@@ -55,6 +63,27 @@ class _Mode(ContextDecorator):
 
     def __exit__(self, *_: object) -> None:
         state.grad = self.before
+
+
+def _stepwise(mode: Callable[[], Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A generator function whose body runs in a mode, and leaves it wherever it yields."""
+
+    @wraps(function)
+    def generator(*args: Any, **kwargs: Any) -> Any:
+        inner = function(*args, **kwargs)
+        step = partial(inner.send, None)
+        while True:
+            try:
+                with mode():
+                    value = step()
+            except StopIteration as end:
+                return end.value
+            try:
+                step = partial(inner.send, (yield value))
+            except BaseException as error:  # thrown in by the caller: the body's to handle
+                step = partial(inner.throw, error)
+
+    return generator
 
 
 class no_grad(_Mode):
@@ -80,19 +109,26 @@ class inference_mode(_Mode):
         return super().__new__(cls, None if mode is True else mode)
 
 
-class set_grad_enabled(ContextDecorator):
+class set_grad_enabled(_Mode):
     """`set_grad_enabled(flag)`: switches recording on or off, for good or for a `with` block."""
+
+    def __new__(cls, mode: bool) -> Any:
+        return super().__new__(cls)
 
     def __init__(self, mode: bool) -> None:
         self.mode = mode
         self.before, state.grad = state.grad, mode
 
-    def __enter__(self) -> set_grad_enabled:
+    def __call__(self, function: Any) -> Any:
+        state.grad = self.before  # it decorates: nothing was to be switched yet
+        return super().__call__(function)
+
+    def _recreate_cm(self) -> Any:
+        return enable_grad() if self.mode else no_grad()
+
+    def __enter__(self) -> Any:
         state.grad = self.mode
         return self
-
-    def __exit__(self, *_: object) -> None:
-        state.grad = self.before
 
 
 def is_grad_enabled() -> bool:

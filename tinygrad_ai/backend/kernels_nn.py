@@ -58,3 +58,84 @@ def layer_norm_grad(be: Any, g: Any, y: Any, rstd: Any) -> Any:
     out -= y * be.mean(g * y, axis=-1, keepdims=True)
     out *= rstd
     return out
+
+
+@kernel
+def embedding_grad(
+    be: Any, g: Any, index: Any, padding: int | None, by_frequency: bool, rows: int
+) -> Any:
+    """For each row of the table the sum of g (..., features) over the places it was used at."""
+    flat, places = g.reshape(-1, g.shape[-1]), index.reshape(-1)
+    if by_frequency:
+        counts = be.bincount(places, minlength=rows)
+        flat = flat / counts[places][:, None].astype(g.dtype)
+    if padding is not None:
+        flat, places = flat[places != padding], places[places != padding]
+    y = be.zeros((rows, g.shape[-1]), g.dtype)
+    order = be.argsort(places, kind="stable")
+    ordered = places[order]
+    starts = be.flatnonzero(be.diff(ordered, prepend=-1))
+    if starts.size:
+        y[ordered[starts]] = be.add.reduceat(flat[order], starts, axis=0)
+    return y
+
+
+@kernel
+def attention(be: Any, q: Any, k: Any, v: Any, bias: Any, scale: float) -> tuple[Any, Any]:
+    """softmax(scale q kᵀ + bias) v, and log Σ exp of each row of scores."""
+    scores = be.matmul(q, be.swapaxes(k, -1, -2))
+    scores *= scale
+    if bias is not None:
+        scores = scores + bias
+    top = be.max(scores, axis=-1, keepdims=True)
+    top = be.xp.where(be.isfinite(top), top, 0).astype(scores.dtype)
+    e = be.exp(scores - top)
+    total = be.total(e, (e.ndim - 1,), True)
+    return be.matmul(e / total, v), (be.log(total) + top)[..., 0]
+
+
+@kernel
+def attention_grad(
+    be: Any, g: Any, q: Any, k: Any, v: Any, bias: Any, y: Any, lse: Any, scale: float
+) -> tuple[Any, Any, Any, Any]:
+    """The gradients of q, k, v and of the scores, the probabilities computed again from lse."""
+    scores = be.matmul(q, be.swapaxes(k, -1, -2)) * scale
+    if bias is not None:
+        scores = scores + bias
+    p = be.exp(scores - lse[..., None])
+    gv = be.matmul(be.swapaxes(p, -1, -2), g)
+    gp = be.matmul(g, be.swapaxes(v, -1, -2))
+    gs = p * (gp - be.total(g * y, (g.ndim - 1,), True))
+    gq = be.matmul(gs, k) * scale
+    gk = be.matmul(be.swapaxes(gs, -1, -2), q) * scale
+    return gq, gk, gv, gs
+
+
+@kernel
+def windows(
+    be: Any, x: Any, size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> Any:
+    """A view (N, C, out..., size...) of all windows over the last dimensions of x (N, C, ...)."""
+    rank = len(size)
+    span = tuple([d * (n - 1) + 1 for n, d in zip(size, dilation)])
+    view = be.lib.stride_tricks.sliding_window_view(x, span, tuple(range(2, 2 + rank)))
+    step = tuple([slice(None, None, s) for s in stride])
+    inner = tuple([slice(None, None, d) for d in dilation])
+    return view[(slice(None), slice(None), *step, *inner)]
+
+
+@kernel
+def unwindow(
+    be: Any, w: Any, shape: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
+) -> Any:
+    """Windows (N, C, out..., size...) added back to where they came from: (N, C, ...)."""
+    rank = len(stride)
+    y = be.zeros(shape, w.dtype)
+    out, size = w.shape[2 : 2 + rank], w.shape[2 + rank :]
+    for place in be.ndindex(*size):
+        where = [
+            slice(k * d, k * d + s * (n - 1) + 1, s)
+            for k, d, s, n in zip(place, dilation, stride, out)
+        ]
+        y[(slice(None), slice(None), *where)] += w[(..., *place)]
+    return y

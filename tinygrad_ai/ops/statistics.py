@@ -66,19 +66,31 @@ def _correction(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, float]:
 def _moment(op: Any, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
     dim, c = _correction(dim, unbiased, correction)
     if input.dtype.kind != "f":
-        raise DTypeError(f"{op.name} expects a floating-point tensor, got {input.dtype}", "x.float()")
+        raise DTypeError(
+            f"{op.name} expects a floating-point tensor, got {input.dtype}", "x.float()"
+        )
     return op(input, dim=axes(dim, input.ndim), correction=c, keepdim=keepdim)
 
 
 def var(
-    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> Any:
     """The variance over dim or everything, divided by n - correction (1)."""
     return _moment(_var, input, dim, unbiased, keepdim, correction)
 
 
 def std(
-    input: Any, dim: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+    input: Any,
+    dim: Any = None,
+    unbiased: Any = None,
+    keepdim: bool = False,
+    *,
+    correction: Any = None,
 ) -> Any:
     """The standard deviation, √var; its slope at 0 is 0."""
     return _moment(_std, input, dim, unbiased, keepdim, correction)

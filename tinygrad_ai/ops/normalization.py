@@ -1,0 +1,43 @@
+"""The fused layer normalisation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.op import op
+from .reduce import mean, sum
+
+
+@op
+def _layer_norm(be, x, *, eps):
+    """y = (x - mean) r, r = 1 / √(var + ε) over the last dimension;   gx = (g - mean g - y mean gy) r"""
+    return be.layer_norm(x, eps)
+
+
+@_layer_norm.vjp
+def _(g, y, x, *, eps):
+    gy, gr = g
+    hat, r = y
+    gx = None
+    if gy is not None:
+        gx = _layer_norm_grad(gy, hat, r)
+    if gr is not None:  # dr/dx = -r² (x - mean) r / n, and (x - mean) r = y
+        through = sum(gr, -1, True) * (-r * r) * hat / x.shape[-1]
+        gx = through if gx is None else gx + through
+    return gx
+
+
+@op
+def _layer_norm_grad(be, g, y, r):
+    """out = (g - mean g - y mean gy) r;   the product rule in g, y and r"""
+    return be.layer_norm_grad(g, y, r)
+
+
+@_layer_norm_grad.vjp
+def _(h, g, y, r, needs):
+    hr = h * r
+    hy = mean(hr * y, -1, True)
+    gg = hr - mean(hr, -1, True) - y * hy
+    gy = -hr * mean(g * y, -1, True) - g * hy
+    inner: Any = g - mean(g, -1, True) - y * mean(g * y, -1, True)
+    return gg, gy, h * inner
