@@ -1,4 +1,4 @@
-"""What is switched on in this thread: gradient recording, observers, and the module at work."""
+"""What is switched on in this thread: the recording of gradients, and observers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ class State(threading.local):
     mode = 1  # what shortcuts ask: 0 not recording, 1 recording, 2 somebody observes
     _grad = True
     _observers: tuple[Any, ...] = ()
-    modules: tuple[Any, ...] = ()
 
     @property
     def grad(self) -> bool:
