@@ -79,6 +79,11 @@ def nograd(*shape: int) -> Input:
     return Input(lambda rng: rng.standard_normal(shape), grad=False)
 
 
+def weights(*shape: int) -> Input:
+    """Between 0.2 and 2, not differentiated."""
+    return Input(lambda rng: rng.uniform(0.2, 2.0, shape), grad=False)
+
+
 @dataclass(eq=False)
 class Made:
     """An input as made: its values, and whether it is differentiated."""

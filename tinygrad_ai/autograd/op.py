@@ -51,6 +51,8 @@ class Op:
         self.__doc__ = forward.__doc__
         parameters = list(inspect.signature(forward).parameters.values())[1:]
         self.inputs = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
+        if "y" in self.inputs:
+            raise TypeError(f"op {self.name}: y is the name of the output, not of an input")
         attrs = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self.attrs, self.keep = tuple(attrs), tuple[str, ...]()
         self.defaults = {k: v for k, v in attrs.items() if v is not inspect.Parameter.empty}

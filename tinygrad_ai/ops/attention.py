@@ -35,21 +35,21 @@ def probabilities(q, k, bias, lse, scale):
 
 
 @op(dtypes="same")
-def _attention_grad(be, g, q, k, v, bias, y, lse, *, scale):
-    """gs = p (g vᵀ - Σ g y), p = e^(s - lse);   gq = scale gs k,  gk = scale gsᵀ q,  gv = pᵀ g"""
-    return be.attention_grad(g, q, k, v, bias, y, lse, scale)
+def _attention_grad(be, g, q, k, v, bias, o, lse, *, scale):
+    """gs = p (g vᵀ - Σ g o), p = e^(s - lse);   gq = scale gs k,  gk = scale gsᵀ q,  gv = pᵀ g"""
+    return be.attention_grad(g, q, k, v, bias, o, lse, scale)
 
 
 @_attention_grad.vjp
-def _(h, g, q, k, v, bias, y, lse, *, scale):
-    return second_order(h, g, q, k, v, bias, y, lse, scale)
+def _(h, g, q, k, v, bias, o, lse, *, scale):
+    return second_order(h, g, q, k, v, bias, o, lse, scale)
 
 
-def second_order(h, g, q, k, v, bias, y, lse, scale):
+def second_order(h, g, q, k, v, bias, o, lse, scale):
     """The rule of attention_grad, by the product rule on p, gs and the three products."""
     hq, hk, hv, hs = h
     p = probabilities(q, k, bias, lse, scale)
-    inner = _matmul(g, transpose(v, -2, -1)) - sum(g * y, -1, True)  # gs = p inner
+    inner = _matmul(g, transpose(v, -2, -1)) - sum(g * o, -1, True)  # gs = p inner
     gs = p * inner
     total = 0 if hs is None else hs  # what reaches gs
     gq = gk = gg = gv = 0
@@ -65,7 +65,7 @@ def second_order(h, g, q, k, v, bias, y, lse, scale):
         gg = gg + _matmul(p, hv)
     into = p * total  # what reaches inner
     row = sum(into, -1, True)
-    gg = gg + _matmul(into, v) - row * y
+    gg = gg + _matmul(into, v) - row * o
     gv = gv + _matmul(transpose(into, -2, -1), g)
     gscores = p * through_p
     gq = gq + _matmul(gscores, k) * scale

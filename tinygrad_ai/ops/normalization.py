@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..autograd.op import op
 from .reduce import mean, sum
 
@@ -28,16 +26,14 @@ def _(g, y, x, *, eps):
 
 
 @op
-def _layer_norm_grad(be, g, y, r):
-    """out = (g - mean g - y mean gy) r;   the product rule in g, y and r"""
-    return be.layer_norm_grad(g, y, r)
+def _layer_norm_grad(be, g, hat, r):
+    """y = (g - mean g - x̂ mean(g x̂)) r;   the product rule in g, x̂ and r"""
+    return be.layer_norm_grad(g, hat, r)
 
 
 @_layer_norm_grad.vjp
-def _(h, g, y, r, needs):
-    hr = h * r
-    hy = mean(hr * y, -1, True)
-    gg = hr - mean(hr, -1, True) - y * hy
-    gy = -hr * mean(g * y, -1, True) - g * hy
-    inner: Any = g - mean(g, -1, True) - y * mean(g * y, -1, True)
-    return gg, gy, h * inner
+def _(h, g, hat, r):
+    hr, both = h * r, mean(g * hat, -1, True)
+    along = mean(hr * hat, -1, True)
+    gg = hr - mean(hr, -1, True) - hat * along
+    return gg, -hr * both - g * along, h * (g - mean(g, -1, True) - hat * both)
