@@ -180,9 +180,10 @@ def hessian(
     H[i][j] has the shape of input i followed by that of input j; a single input gives no tuple.
     """
     single, given = as_tuple(inputs, "hessian", "inputs")
+    checked = scalar(func, "hessian")
 
     def slopes(*xs: Tensor) -> Any:
-        found = jacobian(scalar(func, "hessian"), xs, create_graph=True, strict=strict)
+        found = jacobian(lambda *x: checked(*x).reshape(()), xs, create_graph=True, strict=strict)
         return found[0] if single else found
 
     found = jacobian(slopes, given, create_graph, strict, vectorize, outer_jacobian_strategy)
@@ -197,7 +198,7 @@ def scalar(func: Function, name: str) -> Function:
         if not isinstance(y, Tensor) or y.array.size != 1:
             came = y.shape if isinstance(y, Tensor) else type(y).__name__
             raise ShapeError(f"{name}: the function must return one number, got {came}")
-        return y.reshape(())  # type: ignore[attr-defined]
+        return y
 
     return checked
 
@@ -206,15 +207,18 @@ def vhp(
     func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
     """(func(inputs), vᵀH) of a function with one number as result."""
-    at = Point(scalar(func, "vhp"), inputs, create_graph, strict, "vhp")
-    v = at.vector(v, at.inputs)
-    slopes = at.pull((None,), graph=True)
-    found = gradients(slopes, at.inputs, v, create_graph, strict, "vhp")
-    return at.answer(at.outputs, True), at.answer(found, at.one_input)
+    return _with_hessian(Point(scalar(func, "vhp"), inputs, create_graph, strict, "vhp"), v)
 
 
 def hvp(
     func: Function, inputs: Any, v: Any = None, create_graph: bool = False, strict: bool = False
 ) -> tuple[Any, Any]:
     """(func(inputs), Hv) of a function with one number as result; H is symmetric, so it is vᵀH."""
-    return vhp(func, inputs, v, create_graph, strict)
+    return _with_hessian(Point(scalar(func, "hvp"), inputs, create_graph, strict, "hvp"), v)
+
+
+def _with_hessian(at: Point, v: Any) -> tuple[Any, Any]:
+    weights = at.vector(v, at.inputs)
+    slopes = at.pull((None,), graph=True)
+    found = gradients(slopes, at.inputs, weights, at.graph, at.strict, at.name)
+    return at.answer(at.outputs, at.one_output), at.answer(found, at.one_input)
