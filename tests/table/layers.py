@@ -73,8 +73,7 @@ ROWS = [
     row(F + "embedding", ints(5, 0), t(5, 4)),
     row("embedding²", ints(5, 6), t(5, 4), ours=squared(ta), theirs=squared(torch), kink=True),
     attention(t(2, 3, 4), t(2, 5, 4), t(2, 5, 6)),
-    row(
-        F + "scaled_dot_product_attention",
+    attention(
         t(2, 2, 3, 4),
         t(2, 2, 3, 4),
         t(2, 2, 3, 4),
@@ -82,8 +81,7 @@ ROWS = [
     ),
     attention(t(2, 3, 4), t(2, 5, 4), t(2, 5, 4), t(3, 5), scale=0.3),
     attention(t(4, 3, 4), t(4, 3, 4), t(4, 3, 4)),
-    row(
-        F + "scaled_dot_product_attention",
+    attention(
         t(1, 4, 3, 4),
         t(1, 2, 3, 4),
         t(1, 2, 3, 4),
