@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import ContextDecorator
+from types import FrameType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -99,7 +100,8 @@ class Hunter:
 
 def modules_at_work() -> list[Any]:
     """The modules whose forward is running, innermost first, from the call stack."""
-    found, frame = [], sys._getframe(1)
+    found: list[Any] = []
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         owner = frame.f_locals.get("self") if frame.f_code.co_name == "__call__" else None
         if hasattr(owner, "_modules"):

@@ -27,7 +27,7 @@ GATHERING = RLock()  # threads may share leaves
 class Walk:
     """One backward pass. `graph`: the rules are fed Tensors, so that they are recorded too."""
 
-    def __init__(self, graph: bool, keep: bool, needed: set[Node | None] | None) -> None:
+    def __init__(self, graph: bool, keep: bool, needed: set[Node] | None) -> None:
         self.graph, self.keep, self.needed = graph, keep, needed
         self.pending: dict[int, tuple[Node, Any]] = {}
         self.heap: list[int] = []
