@@ -80,7 +80,7 @@ class Module:
         object.__delattr__(self, name)
 
     def __getattr__(self, name: str) -> Any:  # only called for what is missing
-        known = [n for n in dir(self) if not n.startswith("_")]
+        known = [n for n in object.__dir__(self) if not n.startswith("_")]
         near = get_close_matches(name, known, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}")
@@ -314,9 +314,6 @@ class Module:
         if not children and len(lines) <= 1:
             return f"{type(self).__name__}({extra})"
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines + children) + "\n)"
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *self._parameters, *self._buffers, *self._modules})
 
 
 def _dotted(prefix: str, name: str) -> str:
