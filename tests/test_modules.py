@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -161,12 +162,19 @@ ELSEWHERE = {
 IDS = [f"{c.name}-{i}" for i, c in enumerate(CASES)]
 
 
+def twin_of(c: Case) -> Any:
+    """PyTorch's module; it warns about fast paths that it does not take."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return getattr(torch.nn, c.name)(*c.args, **c.kwargs)
+
+
 class Pair:
     """A module of ours and its twin with the same weights, in float64."""
 
     def __init__(self, c: Case) -> None:
         torch.manual_seed(0)
-        self.twin = getattr(torch.nn, c.name)(*c.args, **c.kwargs).double()
+        self.twin = twin_of(c).double()
         self.ours = getattr(nn, c.name)(*c.args, **c.kwargs).double()
         if list(self.twin.state_dict()):
             state = {k: ta.tensor(v.numpy()) for k, v in self.twin.state_dict().items()}
@@ -177,7 +185,9 @@ class Pair:
         rng = np.random.default_rng(1)
         arrays = [rng.standard_normal(i) if isinstance(i, tuple) else i for i in c.inputs]
         mine = [ta.tensor(a, requires_grad=self.tracked(a, i)) for a, i in zip(arrays, c.inputs)]
-        theirs = [torch.tensor(a, requires_grad=self.tracked(a, i)) for a, i in zip(arrays, c.inputs)]
+        theirs = [
+            torch.tensor(a, requires_grad=self.tracked(a, i)) for a, i in zip(arrays, c.inputs)
+        ]
         ours, twins = self.ours(*mine), self.twin(*theirs)
         first, second = flat(ours, ta.Tensor), flat(twins, torch.Tensor)
         loss_a, loss_b = 0.0, 0.0
@@ -220,13 +230,15 @@ def test_like_pytorch(c: Case, training: bool) -> None:
     outputs, twins, grads, their_grads = pair.run(c)
     for a, b in [*zip(outputs, twins, strict=True), *zip(grads, their_grads, strict=True)]:
         close(a, b, rtol)
-    for (name, a), b in zip(pair.ours.state_dict().items(), pair.twin.state_dict().values(), strict=True):
+    for (name, a), b in zip(
+        pair.ours.state_dict().items(), pair.twin.state_dict().values(), strict=True
+    ):
         close(a, b), name
 
 
 @pytest.mark.parametrize("c", CASES, ids=IDS)
 def test_repr_and_state_like_pytorch(c: Case) -> None:
-    ours, twin = getattr(nn, c.name)(*c.args, **c.kwargs), getattr(torch.nn, c.name)(*c.args, **c.kwargs)
+    ours, twin = getattr(nn, c.name)(*c.args, **c.kwargs), twin_of(c)
     known = {k: tuple(v.shape) for k, v in twin.state_dict().items()}
     assert {k: v.shape for k, v in ours.state_dict().items()} == known
     assert list(ours.state_dict()) == list(known)
@@ -242,7 +254,10 @@ def test_every_module_has_a_case() -> None:
 
 def test_bce_loss_like_pytorch() -> None:
     p = np.random.default_rng(0).uniform(0.1, 0.9, (3, 4))
-    close(nn.BCELoss()(ta.tensor(p), ta.tensor(BITS)), torch.nn.BCELoss()(torch.tensor(p), torch.tensor(BITS)))
+    close(
+        nn.BCELoss()(ta.tensor(p), ta.tensor(BITS)),
+        torch.nn.BCELoss()(torch.tensor(p), torch.tensor(BITS)),
+    )
 
 
 def net() -> nn.Sequential:
@@ -252,7 +267,11 @@ def net() -> nn.Sequential:
 def test_sequential_and_lists() -> None:
     m = net()
     assert [n for n, _ in m.named_parameters()] == ["0.weight", "0.bias", "2.0.weight", "2.0.bias"]
-    assert repr(m) == repr(torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Sequential(torch.nn.Linear(3, 2))))
+    assert repr(m) == repr(
+        torch.nn.Sequential(
+            torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Sequential(torch.nn.Linear(3, 2))
+        )
+    )
     assert len(m[:2]) == 2 and isinstance(m[-1], nn.Sequential)
     m.append(nn.Tanh())
     assert len(m) == 4 and m(ta.ones(1, 4)).shape == (1, 2)
@@ -265,7 +284,9 @@ def test_sequential_and_lists() -> None:
     named = nn.ModuleDict({"a": nn.Linear(1, 1)})
     named["b"] = nn.ReLU()
     assert list(named) == ["a", "b"] and "a" in named and len(list(named.parameters())) == 2
-    assert repr(named) == repr(torch.nn.ModuleDict({"a": torch.nn.Linear(1, 1), "b": torch.nn.ReLU()}))
+    assert repr(named) == repr(
+        torch.nn.ModuleDict({"a": torch.nn.Linear(1, 1), "b": torch.nn.ReLU()})
+    )
     values = nn.ParameterList([ta.ones(2), nn.Parameter(ta.zeros(1))])
     assert [n for n, _ in values.named_parameters()] == ["0", "1"] and len(values) == 2
     assert nn.ParameterDict({"w": ta.ones(2)})["w"].requires_grad
@@ -314,7 +335,9 @@ def test_errors_name_the_layer() -> None:
 
 def test_attributes() -> None:
     m = nn.Linear(2, 2)
-    with pytest.raises(AttributeError, match="Linear has no attribute 'wieght'; did you mean 'weight'?"):
+    with pytest.raises(
+        AttributeError, match="Linear has no attribute 'wieght'; did you mean 'weight'?"
+    ):
         m.wieght  # noqa: B018
     m.weight = nn.Parameter(ta.zeros(2, 2))
     assert list(m._parameters) == ["bias", "weight"] and m.weight.sum().item() == 0

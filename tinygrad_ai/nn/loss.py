@@ -8,6 +8,7 @@ from typing import Any
 from ..tensor import Tensor
 from . import functional as F
 from .module import Module
+from .pooling import PairwiseDistance
 
 
 __all__ = [
@@ -89,9 +90,17 @@ MultiLabelSoftMarginLoss = _loss("MultiLabelSoftMarginLoss", F.multilabel_soft_m
 MultiLabelMarginLoss = _loss("MultiLabelMarginLoss", F.multilabel_margin_loss)
 MultiMarginLoss = _loss("MultiMarginLoss", F.multi_margin_loss)
 TripletMarginLoss = _loss("TripletMarginLoss", F.triplet_margin_loss, 3)
-TripletMarginWithDistanceLoss = _loss(
-    "TripletMarginWithDistanceLoss", F.triplet_margin_with_distance_loss, 3
-)
+_Triplet = _loss("_Triplet", F.triplet_margin_with_distance_loss, 3)
+
+
+class TripletMarginWithDistanceLoss(_Triplet):
+    """max(0, d(anchor, positive) - d(anchor, negative) + margin), d the 2-norm unless given."""
+
+    def __init__(self, *, distance_function: Any = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.distance_function = distance_function or PairwiseDistance()
+
+
 CosineEmbeddingLoss = _loss("CosineEmbeddingLoss", F.cosine_embedding_loss, 3)
 GaussianNLLLoss = _loss("GaussianNLLLoss", F.gaussian_nll_loss, 3)
 PoissonNLLLoss = _loss("PoissonNLLLoss", F.poisson_nll_loss)
