@@ -12,7 +12,7 @@ from .errors import TinygradError
 COMMANDS = {
     "train": (".train.command", "train the network 784-1024-10 on handwritten digits"),
     "predict": (".train.predict", "classify pictures with a trained network"),
-    "gradcheck": (".autograd.gradcheck_cli", "check every op's derivatives numerically"),
+    "gradcheck": (".study.gradcheck", "check every op's derivatives numerically"),
     "info": (".info", "versions, threads, and which accelerators are there"),
 }
 

@@ -128,9 +128,9 @@ def check_dtypes(case: Case) -> None:
                 raise GradcheckError(f"the gradient by input {i} is {g.dtype}, expected {x.dtype}")
 
 
-def check_fully(case: Case) -> None:
-    """Every entry of the Jacobian, and the outputs weighted at random."""
-    analytic = [rows(case, y) for y in case.outputs]
+def check_fully(case: Case) -> float:
+    """Every entry of the Jacobian, and the outputs weighted at random; the largest error."""
+    worst, analytic = 0.0, [rows(case, y) for y in case.outputs]
     for place, (i, x) in enumerate(case.moving.items()):
         be = backend.of(x.array)
         with loose(x) as flat:
@@ -138,7 +138,7 @@ def check_fully(case: Case) -> None:
         for o, y in enumerate(case.outputs):
             shape = (flat.size, y.array.size)
             numeric = be.asarray([c[o] for c in columns], y.dtype).reshape(shape)
-            compare(case, (o, i), analytic[o][place].T, numeric)
+            worst = max(worst, compare(case, (o, i), analytic[o][place].T, numeric))
             seed = case.weights(y)
             allowed = abs(seed).sum() * case.tol.atol + case.tol.rtol * abs(numeric) @ abs(seed)
             error = abs(case.pull(y, seed)[place] - numeric @ seed)
@@ -148,6 +148,7 @@ def check_fully(case: Case) -> None:
                     f"wrong by {error.max():.3g} for random weights on the output",
                     "a rule must be linear in the incoming gradient",
                 )
+    return worst
 
 
 def rows(case: Case, y: Tensor) -> list[Any]:
@@ -161,13 +162,16 @@ def rows(case: Case, y: Tensor) -> list[Any]:
     ]
 
 
-def compare(case: Case, which: tuple[int, int], analytic: Any, numeric: Any) -> None:
-    """Raises GradcheckError with the worst entry if the two disagree; rows belong to the input."""
+def compare(case: Case, which: tuple[int, int], analytic: Any, numeric: Any) -> float:
+    """The largest error, relative where numbers are above 1; rows belong to the input.
+
+    Raises GradcheckError that shows the worst entry if the two disagree.
+    """
     error = abs(analytic - numeric)
     bad = ~(error <= case.tol.atol + case.tol.rtol * abs(numeric))
-    if not bad.any():
-        return
     be = backend.of(error)
+    if not bad.any():
+        return float((error / be.maximum(abs(numeric), 1.0)).max(initial=0.0))
     worst = int(be.where(bad, be.nan_to_num(error, nan=float("inf")), -1.0).argmax())
     k, j = divmod(worst, error.shape[1])
     x, y = case.args[which[1]], case.outputs[which[0]]
@@ -302,12 +306,16 @@ def gradgradcheck(
     if check_fwd_over_rev or check_batched_grad or not check_rev_over_rev:
         raise ArgumentError("gradgradcheck checks reverse over reverse, unbatched, nothing else")
     case = Case(func, inputs, Tolerance(eps, atol, rtol, nondet_tol))
-    if grad_outputs is None:
-        ys = [y for y in case.outputs if y.requires_grad]
-        grad_outputs = [_seed(case, y, gen_non_contig_grad_outputs) for y in ys]
-    seeds = grad_outputs if isinstance(grad_outputs, (tuple, list)) else (grad_outputs,)
-    both = Case(partial(slopes, case), (*case.args, *seeds), case.tol)
+    both = derivative(case, grad_outputs, gen_non_contig_grad_outputs)
     return settle(both, raise_exception, check_grad_dtypes, fast_mode)
+
+
+def derivative(case: Case, seeds: Any = None, spaced: bool = False) -> Case:
+    """The gradients of a case as a case of their own, by its inputs and its outputs' weights."""
+    if seeds is None:
+        seeds = [_seed(case, y, spaced) for y in case.outputs if y.requires_grad]
+    seeds = seeds if isinstance(seeds, (tuple, list)) else (seeds,)
+    return Case(partial(slopes, case), (*case.args, *seeds), case.tol)
 
 
 def slopes(case: Case, *args: Any) -> tuple[Any, ...]:
