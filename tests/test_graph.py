@@ -101,7 +101,7 @@ def run():
     gc.collect()
     print("alive")
 
-threading.stack_size(256 * 1024)
+threading.stack_size(1024 * 1024)  # the smallest default of the systems CPython runs on
 t = threading.Thread(target=run)
 t.start()
 t.join()
