@@ -210,7 +210,8 @@ def test_set_detect_anomaly() -> None:
 
 
 def test_a_healthy_network_passes() -> None:
-    net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    layers = [nn.Linear(3, 4), nn.ReLU(), nn.LayerNorm(4), nn.Dropout(0.5), nn.Linear(4, 2)]
+    net = nn.Sequential(*layers, nn.LogSoftmax(-1))
     with detect_anomaly(check_inf=True):
         loss = nn.CrossEntropyLoss()(net(ta.randn(5, 3)), ta.tensor([0, 1, 0, 1, 1]))
         loss.backward()

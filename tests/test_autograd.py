@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from inspect import signature
 from typing import Any
 
 import pytest
 
 import tinygrad_ai as ta
-from tests.twins import same
+from tests.twins import same, torch
 from tinygrad_ai.errors import ArgumentError, GradError, GraphFreedError, InplaceError, ShapeError
 
 
@@ -569,6 +570,11 @@ def test_a_change_of_what_nobody_saved_is_allowed() -> None:
             "materialize_grads=True gives zeros for unused inputs",
         ),
         (
+            lambda x, y: ta.grad(y, x, ta.ones(3, 2), is_grads_batched=True),
+            ArgumentError,
+            "grad takes one gradient for each output\n  fix: call it for each of them",
+        ),
+        (
             lambda x, y: ta.grad([y, y], x, [ta.ones(2)]),
             GradError,
             "expected a gradient for each of 2 outputs, got 1",
@@ -617,8 +623,16 @@ def test_a_rule_that_gives_a_wrong_shape() -> None:
     )
 
 
+def test_signatures_are_pytorchs() -> None:
+    for name in ("grad", "backward"):
+        theirs = dict(signature(getattr(torch.autograd, name)).parameters)
+        theirs.pop("grad_variables", None)  # the old name of grad_tensors
+        ours = signature(getattr(ta.autograd, name)).parameters
+        assert list(ours) == list(theirs)
+        assert [p.default for p in ours.values()] == [p.default for p in theirs.values()]
+
+
 def test_namespace_has_pytorchs_names() -> None:
-    torch = pytest.importorskip("torch", reason="the names are PyTorch's")
     outdated = {"Variable", "variable", "NestedIOFunction", "grad_mode"}
     about_its_engine = {"set_multithreading_enabled", "enforce_grad_layout_policy"}
     public = set(torch.autograd.__all__) - outdated - about_its_engine

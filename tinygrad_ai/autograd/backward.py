@@ -76,14 +76,19 @@ def grad(
     grad_outputs: Any = None,
     retain_graph: bool | None = None,
     create_graph: bool = False,
+    only_inputs: bool = True,
     allow_unused: bool | None = None,
+    is_grads_batched: bool = False,
     materialize_grads: bool = False,
 ) -> tuple[Tensor | None, ...]:
     """The gradients of outputs with respect to inputs, as PyTorch's autograd.grad.
 
     Leaves' `.grad` stays untouched. An input the outputs do not depend on is a GradError unless
-    `allow_unused` (it gives None) or `materialize_grads` (it gives zeros).
+    `allow_unused` (it gives None) or `materialize_grads` (it gives zeros). `only_inputs` is, as in
+    PyTorch, no longer of effect.
     """
+    if is_grads_batched:
+        raise ArgumentError("grad takes one gradient for each output", "call it for each of them")
     keep = create_graph if retain_graph is None else retain_graph
     targets = _as_list(inputs)
     if materialize_grads and allow_unused is False:
