@@ -15,6 +15,7 @@ from ..errors import DTypeError, InplaceError, ShapeError
 from ..tensor import Tensor, method
 from . import arithmetic as ar
 from . import elementwise as ew
+from . import special, trigonometry
 
 __all__: list[str] = []
 
@@ -69,6 +70,10 @@ expm1 fix floor floor_divide fmod frac lerp log10 log1p log2 multiply nan_to_num
 remainder round rsqrt sgn sigmoid sign square subtract trunc add sub"""
 for _name in _SAME.split():
     _in_place(_name, getattr(ew, _name))
+for _name in "erf erfc erfinv lgamma digamma logit xlogy".split():
+    _in_place(_name, getattr(special, _name))
+for _name in "sin cos tan asin acos atan sinh cosh asinh acosh atanh".split():
+    _in_place(_name, getattr(trigonometry, _name))
 for _op in (ar.mul, ar.neg, ar.pow, ar.exp, ar.log, ar.sqrt, ar.tanh):
     _in_place(_op.name, _op)
 for _name, _function in {
