@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import ArgumentError
-from ..ops.random import randint
+from ..ops.random import Generator, default_generator
 from .collate import default_collate, default_convert
 from .dataset import IterableDataset
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
@@ -37,7 +37,7 @@ class DataLoader:
         self.dataset, self.generator, self.num_workers = dataset, generator, num_workers
         self.drop_last, self.timeout, self.worker_init_fn = drop_last, timeout, worker_init_fn
         self.prefetch_factor, self.pin_memory = prefetch_factor or 2, pin_memory
-        self.context = multiprocessing_context
+        self.context, self.passes = multiprocessing_context, 0
         if sampler is None and not iterable:
             sampler = (
                 RandomSampler(dataset, generator=generator)
@@ -101,6 +101,13 @@ class DataLoader:
             while True:
                 yield self.batch_size or 1
 
+    def worker_seed(self) -> int:
+        """The first worker's seed in this pass. The generator is not moved by it, so that the
+        order of samples is the same with and without workers."""
+        self.passes += 1
+        copy = Generator().set_state((self.generator or default_generator).get_state())
+        return int(copy.numpy.integers(2**62)) + self.passes * 1_000_003
+
     def _from_workers(self) -> Iterator[Any]:
         pool = _Pool(self)
         try:
@@ -124,7 +131,7 @@ class _Pool:
         if context is None or isinstance(context, str):
             context = multiprocessing.get_context(context)
         self.loader, self.results = loader, context.Queue()
-        base = int(randint(2**62, (), generator=loader.generator).item())  # type: ignore[attr-defined]
+        base = loader.worker_seed()
         self.tasks = [context.Queue() for _ in range(loader.num_workers)]
         self.processes = []
         for i, tasks in enumerate(self.tasks):

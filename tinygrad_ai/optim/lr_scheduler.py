@@ -28,9 +28,20 @@ class LRScheduler:
             elif "initial_lr" not in group:
                 raise ArgumentError("a schedule that goes on needs 'initial_lr' in every group")
         self.base_lrs = [g["initial_lr"] for g in optimizer.param_groups]
+        self._begin()
+
+    def _begin(self) -> None:
+        """The step that gives the first epoch its rates."""
         self._first = True
         self.step()
         self._first = False
+
+    def restart(self) -> None:
+        """Back to the initial rates and the first epoch."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["initial_lr"]
+        self.last_epoch = -1
+        self._begin()
 
     def get_lr(self) -> list[float]:
         raise NotImplementedError
@@ -42,9 +53,9 @@ class LRScheduler:
     def scaled(self, factor: float) -> list[float]:
         return [lr * factor for lr in self.rates()]
 
-    def step(self, epoch: int | None = None) -> None:
+    def step(self) -> None:
         """The next epoch's rates."""
-        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
+        self.last_epoch += 1
         for group, lr in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
             group["lr"] = lr
         self._last_lr = self.rates()
@@ -226,7 +237,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         share = (1 + math.cos(math.pi * self.T_cur / self.T_i)) / 2
         return [self.eta_min + (base - self.eta_min) * share for base in self.base_lrs]
 
-    def step(self, epoch: float | None = None) -> None:
+    def step(self, epoch: float | None = None) -> None:  # type: ignore[override]
         """The next epoch, or any (fractional) one."""
         t = max(self.last_epoch + 1, 0) if epoch is None else epoch
         if t < 0:
@@ -235,7 +246,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         while self.T_cur >= self.T_i:
             self.T_cur -= self.T_i
             self.T_i *= self.T_mult
-        super().step(math.floor(t))
+        self.last_epoch = math.floor(t) - 1
+        super().step()
 
 
 class OneCycleLR(LRScheduler):
@@ -384,20 +396,14 @@ class SequentialLR(LRScheduler):
             raise ArgumentError(f"expected {len(schedulers) - 1} milestones, got {len(milestones)}")
         self.optimizer, self._schedulers, self._milestones = optimizer, schedulers, milestones
         self.last_epoch = last_epoch + 1
-        for group in optimizer.param_groups:  # the others have already made their first step
-            group["lr"] = group["initial_lr"]
-        for scheduler in schedulers:
-            scheduler.last_epoch -= 1
-        schedulers[0]._first = True
-        schedulers[0].step()
-        schedulers[0]._first = False
+        schedulers[0].restart()  # the others have already made their first step
         self._last_lr = schedulers[0].get_last_lr()
 
-    def step(self, epoch: int | None = None) -> None:
+    def step(self) -> None:
         self.last_epoch += 1
         i = bisect_right(self._milestones, self.last_epoch)
         now = self._schedulers[i]
-        now.step(0) if i > 0 and self._milestones[i - 1] == self.last_epoch else now.step()
+        now.restart() if i > 0 and self._milestones[i - 1] == self.last_epoch else now.step()
         self._last_lr = now.get_last_lr()
 
     def state_dict(self) -> dict[str, Any]:
@@ -419,7 +425,7 @@ class ChainedScheduler(SequentialLR):
         self.optimizer, self._schedulers = optimizer or schedulers[0].optimizer, list(schedulers)
         self._last_lr = self.rates()
 
-    def step(self, epoch: int | None = None) -> None:
+    def step(self) -> None:
         for scheduler in self._schedulers:
             scheduler.step()
         self._last_lr = self.rates()
@@ -458,7 +464,7 @@ class ReduceLROnPlateau(LRScheduler):
             margin = self.threshold * self.best * sign
         return sign * value < sign * self.best - margin
 
-    def step(self, metrics: Any, epoch: int | None = None) -> None:  # type: ignore[override]
+    def step(self, metrics: Any) -> None:  # type: ignore[override]
         """Takes this epoch's metric."""
         value = float(metrics)
         self.last_epoch += 1
