@@ -11,6 +11,7 @@ from .autograd.mode import inference_mode as inference_mode
 from .autograd.mode import is_grad_enabled as is_grad_enabled
 from .autograd.mode import no_grad as no_grad
 from .autograd.mode import set_grad_enabled as set_grad_enabled
+from .backend import accelerators as _accelerators
 from .backend.device import device as device
 from .backend.dtypes import bool_ as bool
 from .backend.dtypes import complex64 as complex64
@@ -37,6 +38,8 @@ from .version import __version__ as __version__
 from . import data as data  # isort: skip
 from . import nn as nn  # isort: skip
 from . import optim as optim  # isort: skip
+
+_accelerators.check_required()
 
 # As in PyTorch, log(0) and overflow give -inf and inf without a word. NumPy warns; its warnings are
 # silenced where our own modules are the ones that compute, and nowhere else.

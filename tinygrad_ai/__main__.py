@@ -28,10 +28,10 @@ def main(argv: list[str] | None = None) -> int:
         if name in argv[:1]:  # load only what is asked for
             program = import_module(module, __package__)
             program.add_arguments(command)
-            command.set_defaults(run=program.run)
+            command.set_defaults(program=program.run)
     args = parser.parse_args(argv)
     try:
-        return int(args.run(args))
+        return int(args.program(args))
     except TinygradError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2

@@ -14,6 +14,7 @@ from . import backend
 from .backend import storage
 from .backend.device import device
 from .errors import GradError
+from .hooks import RETAIN, HookHandle
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -171,28 +172,6 @@ class Tensor:
         if self.node.hooks is None:
             self.node.hooks = {}
         return HookHandle(self.node.hooks, hook)
-
-
-def RETAIN(grad: Tensor) -> Tensor:
-    """The hook by which a node that is no leaf keeps its gradient."""
-    return grad
-
-
-class HookHandle:
-    """What registering a hook returns; `remove()` takes the hook out again."""
-
-    def __init__(self, hooks: dict[int, Callable[..., Any]], hook: Callable[..., Any]) -> None:
-        self.hooks, self.id = hooks, storage.tick()
-        hooks[self.id] = hook
-
-    def remove(self) -> None:
-        self.hooks.pop(self.id, None)
-
-    def __enter__(self) -> HookHandle:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.remove()
 
 
 def wrap(array: Any, node: Node | None = None) -> Tensor:

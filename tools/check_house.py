@@ -25,6 +25,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 ROOMS = (
     ("errors", "version"),
     ("backend",),
+    ("hooks",),
     ("tensor",),
     ("autograd",),
     ("ops",),

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 
 import tinygrad_ai as ta
-
 from tests.optable import distinct, ints, nograd, pos, row, t, val, weights
 
 F = "nn.functional."

@@ -15,7 +15,8 @@ from typing import Any
 
 from .. import backend
 from ..errors import GradError
-from ..tensor import RETAIN, Node, Tensor, wrap
+from ..hooks import RETAIN
+from ..tensor import Node, Tensor, wrap
 from .broadcast import fit
 from .mode import state
 from .outputs import Part

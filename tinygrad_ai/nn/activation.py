@@ -10,7 +10,6 @@ from . import functional as F
 from .module import Module
 from .parameter import Parameter
 
-
 __all__ = [
     "CELU",
     "ELU",

@@ -9,7 +9,6 @@ from ..tensor import Tensor
 from . import functional as F
 from .module import Module
 
-
 __all__ = [
     "AlphaDropout",
     "Dropout",

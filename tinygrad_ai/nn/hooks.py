@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.function import Function
-from ..tensor import HookHandle, Tensor
+from ..hooks import HookHandle
+from ..tensor import Tensor
 
 
 class Hooks:

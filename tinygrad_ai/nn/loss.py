@@ -10,7 +10,6 @@ from . import functional as F
 from .module import Module
 from .pooling import PairwiseDistance
 
-
 __all__ = [
     "BCELoss",
     "BCEWithLogitsLoss",

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from ..autograd.mode import no_grad
 from ..errors import ArgumentError, CheckpointError, TinygradError
+from ..hooks import HookHandle
 from ..ops.create import zeros_like
-from ..tensor import HookHandle, Tensor
+from ..tensor import Tensor
 from . import hooks
 from .parameter import Parameter
 

@@ -12,7 +12,6 @@ from . import functional as F
 from .module import Module
 from .parameter import Parameter
 
-
 __all__ = [
     "BatchNorm1d",
     "BatchNorm2d",

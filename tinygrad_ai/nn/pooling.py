@@ -8,7 +8,6 @@ from ..tensor import Tensor
 from . import functional as F
 from .module import Module
 
-
 __all__ = [
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",

@@ -23,6 +23,7 @@ from .matmul import *  # noqa: F403
 from .norm import *  # noqa: F403
 from .random import *  # noqa: F403
 from .reduce import *  # noqa: F403
+from .rounding import *  # noqa: F403
 from .scatter import *  # noqa: F403
 from .select import *  # noqa: F403
 from .shape import *  # noqa: F403

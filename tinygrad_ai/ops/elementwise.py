@@ -14,12 +14,12 @@ from .create import zeros_like
 from .select import where
 
 __all__ = [
-    "abs", "absolute", "add", "addcdiv", "addcmul", "ceil", "clamp", "clamp_max", "clamp_min",
-    "clip", "copysign", "div", "divide", "exp2", "expm1", "fix", "floor", "floor_divide", "fmax",
-    "fmin", "fmod", "frac", "heaviside", "lerp", "log10", "log1p", "log2", "logaddexp",
+    "abs", "absolute", "add", "addcdiv", "addcmul", "clamp", "clamp_max", "clamp_min",
+    "clip", "copysign", "exp2", "expm1", "fmax",
+    "fmin", "heaviside", "lerp", "log10", "log1p", "log2", "logaddexp",
     "logaddexp2", "maximum", "minimum", "multiply", "nan_to_num", "negative", "positive",
-    "reciprocal", "remainder", "round", "rsqrt", "rsub", "sgn", "sigmoid", "sign", "square", "sub",
-    "subtract", "trunc",
+    "reciprocal", "rsqrt", "rsub", "sgn", "sigmoid", "sign", "square", "sub",
+    "subtract",
 ]  # fmt: skip
 
 
@@ -38,6 +38,11 @@ def _(g, x):
 def sign(be, x):
     """y = -1, 0 or 1;   gx = 0"""
     return x if x.dtype.kind == "b" else be.sign(x)
+
+
+@sign.vjp
+def _(g):
+    return zeros_like(g)
 
 
 @op(dtypes="float")
@@ -139,53 +144,6 @@ def _(g, y):
     return g * y * (1 - y)
 
 
-@op
-def floor(be, x):
-    """y = the largest integer <= x;   gx = 0"""
-    return be.floor(x) if x.dtype.kind == "f" else x
-
-
-@op
-def ceil(be, x):
-    """y = the smallest integer >= x;   gx = 0"""
-    return be.ceil(x) if x.dtype.kind == "f" else x
-
-
-@op
-def trunc(be, x):
-    """y = x without its fraction;   gx = 0"""
-    return be.trunc(x) if x.dtype.kind == "f" else x
-
-
-@op
-def _round(be, x, *, decimals):
-    """y = the nearest integer, ties to even;   gx = 0"""
-    return be.round(x, decimals) if x.dtype.kind == "f" else x
-
-
-for _flat in (sign, floor, ceil, trunc, _round):
-
-    @_flat.vjp
-    def _(g):
-        return zeros_like(g)
-
-
-def round(input: Any, *, decimals: int = 0) -> Any:
-    """To the nearest integer or decimal, ties to even."""
-    return _round(input, decimals=decimals)
-
-
-@op
-def frac(be, x):
-    """y = x - trunc x;   gx = g"""
-    return x - be.trunc(x)
-
-
-@frac.vjp
-def _(g):
-    return g
-
-
 @op(dtypes="promote")
 def maximum(be, a, b):
     """y = max(a, b);   g goes to the larger, half to each where they are equal"""
@@ -271,63 +229,6 @@ def clamp_min(input: Any, min: Any) -> Any:
 
 def clamp_max(input: Any, max: Any) -> Any:
     return clamp(input, max=max)
-
-
-@op(dtypes="promote")
-def _floor_div(be, a, b):
-    """y = floor(a / b);   ga = gb = 0"""
-    return be.floor_divide(a, b)
-
-
-@op(dtypes="promote")
-def _trunc_div(be, a, b):
-    """y = a / b without its fraction;   ga = gb = 0"""
-    y = be.trunc(a / b)
-    return y.astype(be.result_type(a, b))
-
-
-for _flat in (_floor_div, _trunc_div):
-
-    @_flat.vjp
-    def _(g):
-        return zeros_like(g), zeros_like(g)
-
-
-def div(input: Any, other: Any, *, rounding_mode: str | None = None) -> Any:
-    """input / other: exact, or rounded towards zero ("trunc") or down ("floor")."""
-    ops = {None: ar.true_divide, "floor": _floor_div, "trunc": _trunc_div}
-    if rounding_mode not in ops:
-        raise ArgumentError(
-            f"expected rounding_mode None, 'trunc' or 'floor', got {rounding_mode!r}"
-        )
-    return ops[rounding_mode](input, other)
-
-
-def floor_divide(input: Any, other: Any) -> Any:
-    """input / other rounded down."""
-    return _floor_div(input, other)
-
-
-@op(dtypes="promote")
-def remainder(be, a, b):
-    """y = a - b floor(a / b);   ga = g,  gb = -g floor(a / b)"""
-    return be.remainder(a, b)
-
-
-@remainder.vjp
-def _(g, a, b, needs):
-    return g, -g * floor_divide(a, b) if needs[1] else None
-
-
-@op(dtypes="promote")
-def fmod(be, a, b):
-    """y = a - b trunc(a / b);   ga = g,  gb = -g trunc(a / b)"""
-    return be.fmod(a, b)
-
-
-@fmod.vjp
-def _(g, a, b, needs):
-    return g, -g * trunc(a / b) if needs[1] else None
 
 
 @op(dtypes="promote")
@@ -447,15 +348,15 @@ def positive(input: Any) -> Any:
     return input
 
 
-absolute, clip, divide, fix, multiply, negative = abs, clamp, div, trunc, ar.mul, ar.neg
+absolute, clip, multiply, negative = abs, clamp, ar.mul, ar.neg
 sgn, subtract = sign, sub
-methods(abs, addcdiv, addcmul, ceil, clamp, clamp_max, clamp_min, copysign, div, exp2, expm1)
-methods(floor, floor_divide, fmax, fmin, fmod, frac, heaviside, lerp, log10, log1p, log2, logaddexp)
-methods(logaddexp2, maximum, minimum, nan_to_num, positive, reciprocal, remainder, round, rsqrt)
-methods(sigmoid, sign, square, trunc, add, sub, ar.mul, ar.true_divide, ar.neg, ar.pow, ar.exp)
+methods(abs, addcdiv, addcmul, clamp, clamp_max, clamp_min, copysign, exp2, expm1, fmax, fmin)
+methods(heaviside, lerp, log10, log1p, log2, logaddexp, logaddexp2, maximum, minimum, nan_to_num)
+methods(positive, reciprocal, rsqrt, sigmoid, sign, square, add, sub)
+methods(ar.mul, ar.true_divide, ar.neg, ar.pow, ar.exp)
 methods(ar.log, ar.sqrt, ar.tanh)
 for _name, _function in {
-    "absolute": abs, "clip": clamp, "divide": div, "fix": trunc, "multiply": ar.mul,
-    "negative": ar.neg, "sgn": sign, "subtract": sub,
+    "absolute": abs, "clip": clamp, "multiply": ar.mul, "negative": ar.neg, "sgn": sign,
+    "subtract": sub,
 }.items():  # fmt: skip
     setattr(Tensor, _name, getattr(Tensor, _function.__name__))

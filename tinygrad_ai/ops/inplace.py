@@ -15,7 +15,7 @@ from ..errors import DTypeError, InplaceError, ShapeError
 from ..tensor import Tensor, method
 from . import arithmetic as ar
 from . import elementwise as ew
-from . import special, trigonometry
+from . import rounding, special, trigonometry
 
 __all__: list[str] = []
 
@@ -65,15 +65,17 @@ def _in_place(name: str, function: Any) -> None:
     setattr(Tensor, change.__name__, change)
 
 
-_SAME = """abs absolute addcdiv addcmul ceil clamp clamp_max clamp_min clip copysign divide div exp2
-expm1 fix floor floor_divide fmod frac lerp log10 log1p log2 multiply nan_to_num negative reciprocal
-remainder round rsqrt sgn sigmoid sign square subtract trunc add sub"""
-for _name in _SAME.split():
-    _in_place(_name, getattr(ew, _name))
-for _name in "erf erfc erfinv lgamma digamma logit xlogy".split():
-    _in_place(_name, getattr(special, _name))
-for _name in "sin cos tan asin acos atan sinh cosh asinh acosh atanh".split():
-    _in_place(_name, getattr(trigonometry, _name))
+_SAME = {
+    ew: """abs absolute addcdiv addcmul clamp clamp_max clamp_min clip copysign exp2 expm1 lerp log10
+    log1p log2 multiply nan_to_num negative reciprocal rsqrt sgn sigmoid sign square subtract add
+    sub""",
+    rounding: "ceil div divide fix floor floor_divide fmod frac remainder round trunc",
+    special: "erf erfc erfinv lgamma digamma logit xlogy",
+    trigonometry: "sin cos tan asin acos atan sinh cosh asinh acosh atanh",
+}
+for _module, _names in _SAME.items():
+    for _name in _names.split():
+        _in_place(_name, getattr(_module, _name))
 for _op in (ar.mul, ar.neg, ar.pow, ar.exp, ar.log, ar.sqrt, ar.tanh):
     _in_place(_op.name, _op)
 for _name, _function in {

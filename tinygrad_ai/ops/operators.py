@@ -8,7 +8,7 @@ from ..autograd.shortcut import binary, unary
 from ..errors import ShapeError
 from ..tensor import Tensor
 from . import arithmetic as ar
-from . import compare, elementwise, matmul
+from . import compare, elementwise, matmul, rounding
 
 
 def _fitting(method: Any, sign: str) -> Any:
@@ -48,7 +48,7 @@ Tensor.__abs__ = lambda self: elementwise.abs(self)  # type: ignore[operator]
 Tensor.__invert__ = lambda self: compare.bitwise_not(self)  # type: ignore[operator]
 
 for _name, _op in {
-    "floordiv": elementwise.floor_divide, "mod": elementwise.remainder, "matmul": matmul.matmul,
+    "floordiv": rounding.floor_divide, "mod": rounding.remainder, "matmul": matmul.matmul,
     "and": compare.bitwise_and, "or": compare.bitwise_or, "xor": compare.bitwise_xor,
     "lshift": compare.bitwise_left_shift, "rshift": compare.bitwise_right_shift,
 }.items():  # fmt: skip

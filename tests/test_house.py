@@ -1,0 +1,41 @@
+"""The laws of the house hold, and the checker that says so can fail."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def house() -> Any:
+    spec = importlib.util.spec_from_file_location("check_house", ROOT / "tools" / "check_house.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_house_is_in_order(house: Any) -> None:
+    assert list(house.breaches()) == []
+
+
+def test_breaches_are_found(house: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in house.READING:
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("x = 1\n" * 200)
+    (tmp_path / "nn").mkdir()
+    (tmp_path / "nn" / "bad.py").write_text(
+        "import numpy\nimport torch\nfrom ..train import loop\nfrom ..ops import linear\n"
+        + "def long():\n" + "    x = 1\n" * 41 + "y = 2\n" * 400
+    )  # fmt: skip
+    monkeypatch.setattr(house, "PACKAGE", tmp_path)
+    found = "\n".join(house.breaches())
+    assert "the four reading files have 800 lines" in found
+    assert "nn/bad.py has 446 lines" in found and "nn/bad.py: long has 42 lines" in found
+    assert "nn/bad.py:1 imports numpy" in found and "nn/bad.py:2 imports torch" in found
+    assert "nn/bad.py:3 imports train, a room above it" in found and "bad.py:4" not in found
