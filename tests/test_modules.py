@@ -37,6 +37,9 @@ BITS = np.array([[1.0, 0, 1, 0], [0, 1, 1, 0], [1, 1, 0, 0]])
 SIGNS = np.array([1.0, -1.0, 1.0])
 X = (3, 4)
 IMAGES = (2, 4, 6, 5)
+PADS = ("ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad")
+WIDE = {"kdim": 6, "vdim": 7, "batch_first": True}
+BEFORE = {"batch_first": True, "norm_first": True}
 CASES = [
     case("Identity", (), X),
     case("Linear", (4, 3), X),
@@ -100,8 +103,8 @@ CASES = [
     case("AdaptiveAvgPool2d", ((3, 2),), IMAGES),
     case("AdaptiveMaxPool1d", (3,), (2, 4, 7)),
     case("AdaptiveMaxPool2d", (3,), IMAGES),
-    *[case(f"{n}1d", (2,), (2, 4, 7)) for n in ("ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad")],
-    *[case(f"{n}2d", ((1, 2, 0, 1),), IMAGES) for n in ("ZeroPad", "ReflectionPad", "ReplicationPad", "CircularPad")],
+    *[case(f"{n}1d", (2,), (2, 4, 7)) for n in PADS],
+    *[case(f"{n}2d", ((1, 2, 0, 1),), IMAGES) for n in PADS],
     case("ConstantPad1d", (2, 1.5), (2, 4, 7)),
     case("ConstantPad2d", (1, 1.5), IMAGES),
     case("PixelShuffle", (2,), IMAGES),
@@ -120,10 +123,10 @@ CASES = [
     case("RNN", (4, 3), (5, 2, 4), nonlinearity="relu", bias=False),
     case("LSTM", (4, 3), (5, 4)),
     case("MultiheadAttention", (4, 2), (5, 2, 4), (3, 2, 4), (3, 2, 4)),
-    case("MultiheadAttention", (4, 2), (2, 5, 4), (2, 3, 6), (2, 3, 7), kdim=6, vdim=7, batch_first=True),
+    case("MultiheadAttention", (4, 2), (2, 5, 4), (2, 3, 6), (2, 3, 7), **WIDE),
     case("MultiheadAttention", (4, 2), (5, 4), (3, 4), (3, 4), bias=False),
     case("TransformerEncoderLayer", (4, 2, 8, 0.0), (5, 2, 4)),
-    case("TransformerEncoderLayer", (4, 2, 8, 0.0, "gelu"), (2, 5, 4), batch_first=True, norm_first=True),
+    case("TransformerEncoderLayer", (4, 2, 8, 0.0, "gelu"), (2, 5, 4), **BEFORE),
     case("TransformerDecoderLayer", (4, 2, 8, 0.0), (5, 2, 4), (3, 2, 4)),
     case("TransformerDecoderLayer", (4, 2, 8, 0.0), (5, 2, 4), (3, 2, 4), norm_first=True),
     case("Transformer", (4, 2, 1, 1, 8, 0.0), (5, 2, 4), (3, 2, 4)),

@@ -13,7 +13,7 @@ from .autograd.mode import no_grad as no_grad
 from .autograd.mode import set_grad_enabled as set_grad_enabled
 from .backend import accelerators as _accelerators
 from .backend.device import device as device
-from .backend.dtypes import bool_ as bool
+from .backend.dtypes import bool_ as bool  # noqa: F401
 from .backend.dtypes import complex64 as complex64
 from .backend.dtypes import complex128 as complex128
 from .backend.dtypes import finfo as finfo

@@ -39,7 +39,7 @@ def save(obj: Any, path: Any, metadata: dict[str, str] | None = None) -> None:
     else:
         buffer = io.BytesIO()
         extra = {"__metadata__": np.array(json.dumps(metadata))} if metadata else {}
-        np.savez(buffer, **arrays, **extra)
+        np.savez(buffer, **arrays, **extra)  # type: ignore[arg-type]
         content = buffer.getvalue()
     write(path, content)
 
@@ -94,7 +94,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     with safe_open(path, framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+        return {name: file.get_tensor(name) for name in list(file.keys())}, file.metadata() or {}
 
 
 def _read_npz(path: Path) -> tuple[dict[str, Any], dict[str, str]]:

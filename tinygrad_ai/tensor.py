@@ -104,7 +104,7 @@ class Tensor:
     def _version(self) -> int:
         """How often the memory behind this tensor was written in place."""
         last = storage.last_write(self.array)
-        return last.count if last else 0
+        return last.writes if last else 0
 
     @property
     def grad(self) -> Tensor | None:
@@ -187,11 +187,10 @@ def method(function: F) -> F:
     return function
 
 
-def methods(*functions: Any) -> None:
-    """Attaches functions (plain ones; ops are wrapped as they are no functions) to Tensor."""
-    for f in functions:
-        plain = f if hasattr(f, "__get__") else _plain(f)
-        setattr(Tensor, f.__name__, plain)
+def methods(*functions: Any, **named: Any) -> None:
+    """Attaches functions, ops and properties to Tensor, under their own or other names."""
+    for name, f in {**{f.__name__: f for f in functions}, **named}.items():
+        setattr(Tensor, name, f if hasattr(f, "__get__") else _plain(f))
 
 
 def _plain(op: Any) -> Callable[..., Any]:

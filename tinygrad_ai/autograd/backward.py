@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import backend
 from ..errors import ArgumentError, GradError, ShapeError
-from ..tensor import Node, Tensor, wrap
+from ..tensor import Node, Tensor, methods, wrap
 from .grad import Walk
 from .graph import needed_for
 from .mode import enable_grad, no_grad
@@ -136,4 +136,4 @@ def _backward(
     backward(self, gradient, retain_graph, create_graph, inputs)
 
 
-Tensor.backward = _backward  # type: ignore[attr-defined]
+methods(backward=_backward)

@@ -29,7 +29,7 @@ from ..backend.storage import user_place, written
 from ..tensor import Node, Tensor, wrap
 from .mode import state
 from .outputs import outputs
-from .saved import check_unchanged, freed
+from .saved import check_unchanged, freed, said_clearly
 
 REGISTRY: dict[str, Op] = {}
 
@@ -93,7 +93,10 @@ class Op:
             return self.forward(backend.common(args), *args, **attrs)
         if mixed and self.dtypes is not None:
             arrays, parents, be, _ = unwrap(self.align(self, args))
-        y = self.forward(be, *arrays, **attrs)
+        try:
+            y = self.forward(be, *arrays, **attrs)
+        except ValueError as error:
+            raise said_clearly(error, self.name, arrays) from None
         if type(y) is tuple:
             y = tuple([be.as_array(a) for a in y])
         elif type(y) not in backend.TABLE:

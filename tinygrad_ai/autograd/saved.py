@@ -1,11 +1,11 @@
-"""Is what a node saved still there, and still what it was? Errors that say where it changed."""
+"""Errors of the engine in our words: what was freed, what was changed where, what does not fit."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..backend import storage
-from ..errors import GraphFreedError, InplaceError
+from ..errors import GraphFreedError, InplaceError, ShapeError, TinygradError
 from ..tensor import Node
 
 
@@ -27,3 +27,11 @@ def check_unchanged(array: Any, role: str, node: Node) -> None:
             f"  saved   at {node.where()}\n  changed at {storage.line_of(last.place)}",
             "write x = x + 1 instead of x += 1, or change x.clone()",
         )
+
+
+def said_clearly(error: ValueError, name: str, arrays: list[Any]) -> Exception:
+    """The array library's complaint about shapes that do not broadcast, as a ShapeError."""
+    if isinstance(error, TinygradError) or "broadcast" not in str(error):
+        return error
+    shapes = " and ".join([str(a.shape) for a in arrays if hasattr(a, "shape")])
+    return ShapeError(f"{name} expected shapes that broadcast, got {shapes}")

@@ -17,6 +17,7 @@ from ..backend.storage import outside, tick, user_place
 from ..tensor import Node, Tensor
 from .mode import state
 from .op import Op
+from .saved import said_clearly
 
 _TABLE = backend.TABLE
 _new = object.__new__
@@ -69,7 +70,10 @@ def binary(op: Op) -> Callable[[Tensor, Any], Tensor]:
         mode = state.mode
         if mode == 2 or (dtype is not float32 and dtype is not float64):
             return op(a, b)
-        y = forward(_TABLE[kind], x, z)
+        try:
+            y = forward(_TABLE[kind], x, z)
+        except ValueError as error:
+            raise said_clearly(error, op.name, [x, z]) from None
         if type(y) is not kind:
             return op(a, b)
         made = _new(Tensor)

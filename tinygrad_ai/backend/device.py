@@ -11,6 +11,8 @@ class device:
     """A place where tensors live: `device("cpu")`, `device("cuda")`, `device("cuda", 1)`."""
 
     __slots__ = ("index", "type")
+    type: str
+    index: int | None
 
     def __init__(self, type: Any = "cpu", index: int | None = None) -> None:
         if isinstance(type, device):

@@ -121,7 +121,7 @@ def windows(
     view = be.lib.stride_tricks.sliding_window_view(x, span, tuple(range(2, 2 + rank)))
     step = tuple([slice(None, None, s) for s in stride])
     inner = tuple([slice(None, None, d) for d in dilation])
-    return view[(slice(None), slice(None), *step, *inner)]
+    return view[(slice(None), slice(None)) + step + inner]
 
 
 @kernel
@@ -133,9 +133,11 @@ def unwindow(
     y = be.zeros(shape, w.dtype)
     out, size = w.shape[2 : 2 + rank], w.shape[2 + rank :]
     for place in be.ndindex(*size):
-        where = [
-            slice(k * d, k * d + s * (n - 1) + 1, s)
-            for k, d, s, n in zip(place, dilation, stride, out)
-        ]
-        y[(slice(None), slice(None), *where)] += w[(..., *place)]
+        where = tuple(
+            [
+                slice(k * d, k * d + s * (n - 1) + 1, s)
+                for k, d, s, n in zip(place, dilation, stride, out)
+            ]
+        )
+        y[(slice(None), slice(None)) + where] += w[(Ellipsis,) + place]
     return y

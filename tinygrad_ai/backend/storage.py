@@ -50,7 +50,7 @@ def line_of(place: Place | None) -> str:
 
 class Write(NamedTuple):
     tick: int
-    count: int
+    writes: int
     place: Place
     ref: Any  # drops the entry when the buffer dies, so that an id is never taken for another's
 
@@ -71,7 +71,7 @@ def wrote(array: Any) -> None:
     key = id(owner)
     old = written.get(key)
     ref = old.ref if old else weakref.ref(owner, lambda _: written.pop(key, None))
-    written[key] = Write(tick(), old.count + 1 if old else 1, user_place(), ref)
+    written[key] = Write(tick(), old.writes + 1 if old else 1, user_place(), ref)
 
 
 def last_write(array: Any) -> Write | None:

@@ -31,7 +31,8 @@ def load_idx(folder: Path) -> ImageArrays:
         images, labels = read_images(images_path), read_labels(labels_path)
         if len(images) != len(labels):
             raise DataError(
-                f"{images_path.name} has {len(images)} images, {labels_path.name} {len(labels)} labels"
+                f"{images_path.name} has {len(images)} images, "
+                f"{labels_path.name} {len(labels)} labels"
             )
         parts += [images, labels]
     return ImageArrays(*parts)

@@ -82,7 +82,9 @@ class MultiheadAttention(Module):
             at = 0 if self.batch_first else 1
             lifted = [unsqueeze(x, at) for x in (query, key, value)]
             mask = None if key_padding_mask is None else unsqueeze(key_padding_mask, 0)
-            y, w = self.forward(*lifted, mask, need_weights, attn_mask, average_attn_weights)
+            y, w = self.forward(
+                lifted[0], lifted[1], lifted[2], mask, need_weights, attn_mask, average_attn_weights
+            )
             return y.squeeze(at), None if w is None else w[0]  # type: ignore[attr-defined,index]
         q, k, v = self.projected(query, key, value)
         if not self.batch_first:
@@ -115,7 +117,8 @@ class MultiheadAttention(Module):
         if padding is not None:
             if tuple(padding.shape) != (k.shape[0], k.shape[2]):
                 raise ShapeError(
-                    f"expected key_padding_mask {(k.shape[0], k.shape[2])}, got {tuple(padding.shape)}"
+                    f"expected key_padding_mask {(k.shape[0], k.shape[2])}, "
+                    f"got {tuple(padding.shape)}"
                 )
             extra = _additive(reshape(padding, (k.shape[0], 1, 1, k.shape[2])), q.dtype)
             bias = extra if bias is None else bias + extra

@@ -40,7 +40,7 @@ class _Indexed(Module):
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return type(self)(self._items()[index])
+            return type(self)(self._items()[index])  # type: ignore[call-arg]
         return self._items()[self._at(index)]
 
     def __setitem__(self, index: int, item: Any) -> None:

@@ -52,12 +52,13 @@ class _Conv(Module):
             total = [d * (k - 1) for k, d in zip(self.kernel_size, self.dilation)]
             pairs = [(n // 2, n - n // 2) for n in total]
         else:
-            pairs = [(n, n) for n in widths]
+            pairs = [(int(n), int(n)) for n in widths]
         flat = [n for pair in reversed(pairs) for n in pair]
         return F.pad(input, flat, self.padding_mode), 0
 
     def extra_repr(self) -> str:
-        text = f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"
+        text = f"{self.in_channels}, {self.out_channels}, "
+        text += f"kernel_size={self.kernel_size}, stride={self.stride}"
         nothing = (0,) * self.rank
         text += f", padding={self.padding}" if self.padding != nothing else ""
         text += f", dilation={self.dilation}" if self.dilation != (1,) * self.rank else ""

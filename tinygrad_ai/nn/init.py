@@ -84,7 +84,7 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     centre = tuple([n // 2 for n in tensor.shape[2:]])
     for group in range(groups):
         for channel in range(min(out, inner)):
-            tensor[(group * out + channel, channel, *centre)] = 1.0
+            tensor[(group * out + channel, channel) + centre] = 1.0
     return tensor
 
 

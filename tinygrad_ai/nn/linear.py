@@ -54,7 +54,8 @@ class Linear(Module):
         return F.linear(input, self.weight, self.bias, act=self.activation)
 
     def extra_repr(self) -> str:
-        text = f"in_features={self.in_features}, out_features={self.out_features}, bias={self.bias is not None}"
+        text = f"in_features={self.in_features}, out_features={self.out_features}, "
+        text += f"bias={self.bias is not None}"
         return text + (f", activation={self.activation!r}" if self.activation else "")
 
     def describe(self) -> str:

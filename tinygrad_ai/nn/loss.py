@@ -89,7 +89,7 @@ MultiLabelSoftMarginLoss = _loss("MultiLabelSoftMarginLoss", F.multilabel_soft_m
 MultiLabelMarginLoss = _loss("MultiLabelMarginLoss", F.multilabel_margin_loss)
 MultiMarginLoss = _loss("MultiMarginLoss", F.multi_margin_loss)
 TripletMarginLoss = _loss("TripletMarginLoss", F.triplet_margin_loss, 3)
-_Triplet = _loss("_Triplet", F.triplet_margin_with_distance_loss, 3)
+_Triplet: Any = _loss("_Triplet", F.triplet_margin_with_distance_loss, 3)
 
 
 class TripletMarginWithDistanceLoss(_Triplet):

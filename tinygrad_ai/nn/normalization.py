@@ -193,7 +193,7 @@ class _InstanceNorm(_RunningNorm):
             return self.forward(input[None])[0]  # type: ignore[index]
         return F.instance_norm(
             input, self.running_mean, self.running_var, self.weight, self.bias,
-            self.training or not self.track_running_stats, self.momentum, self.eps,
+            self.training or not self.track_running_stats, self.momentum or 0.0, self.eps,
         )  # fmt: skip
 
 

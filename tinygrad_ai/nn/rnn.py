@@ -18,7 +18,7 @@ from .module import Module
 from .parameter import Parameter
 
 
-def rnn_step(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, act: str) -> Any:
+def rnn_step(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, act: str = "tanh") -> Any:
     """h' = f(W_ih x + b_ih + W_hh h + b_hh)   (Elman, 1990)"""
     z = F.linear(x, w_ih, b_ih) + F.linear(h, w_hh, b_hh)
     return tanh(z) if act == "tanh" else F.relu(z)
@@ -92,7 +92,7 @@ class RNNCell(_Cell):
 
     def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
         h = self.start(input) if hx is None else hx
-        return rnn_step(input, h, *self.weights(), act=self.nonlinearity)
+        return rnn_step(input, h, *[*self.weights(), self.nonlinearity])
 
     def extra_repr(self) -> str:
         text = super().extra_repr()
@@ -221,7 +221,7 @@ class RNN(_Recurrent):
         self.nonlinearity = nonlinearity
 
     def step(self, x: Any, state: Any, weights: Any) -> Any:
-        return rnn_step(x, state, *weights, act=self.nonlinearity)
+        return rnn_step(x, state, *[*weights, self.nonlinearity])
 
 
 class LSTM(_Recurrent):

@@ -11,7 +11,7 @@ from .shape import transpose, unsqueeze
 
 @op(dtypes="same")
 def _attention(be, q, k, v, bias=None, *, scale):
-    """y = softmax(s) v, s = scale q kᵀ + bias, and lse = log Σ eˢ;   the gradients: attention_grad"""
+    """y = softmax(s) v, s = scale q kᵀ + bias, and lse = log Σ eˢ;   g: attention_grad"""
     return be.attention(q, k, v, bias, scale)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from .. import backend
@@ -47,7 +48,7 @@ def is_nonzero(input: Tensor) -> bool:
 
 
 def _is_dtype(value: Any) -> bool:
-    return hasattr(value, "itemsize") and hasattr(value, "kind") or isinstance(value, type)
+    return (hasattr(value, "itemsize") and hasattr(value, "kind")) or inspect.isclass(value)
 
 
 @method
@@ -55,7 +56,7 @@ def to(
     self: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False,
     non_blocking: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
-    """`x.to(dtype)`, `x.to(device)`, `x.to(device, dtype)` or `x.to(other)`; itself if nothing changes."""
+    """`x.to(dtype)`, `x.to(device)`, `x.to(device, dtype)`, `x.to(other)`; x if nothing changes."""
     for value in args:
         if isinstance(value, Tensor):
             dtype, device = value.dtype, value.device
@@ -147,4 +148,4 @@ def get_device(self: Tensor) -> int:
 
 
 methods(clone, detach, is_floating_point, is_nonzero)
-Tensor.is_cuda = property(lambda self: self.device.type == "cuda")  # type: ignore[attr-defined]
+methods(is_cuda=property(lambda self: self.device.type == "cuda"))

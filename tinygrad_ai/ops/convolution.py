@@ -63,7 +63,8 @@ def _convolve_weight(be, g, x, *, size, stride, dilation, groups):
     gx: convolve_input"""
     n = len(stride)
     windows = be.windows(x, size, stride, dilation)
-    windows = windows[(slice(None), slice(None), *[slice(k) for k in g.shape[2:]])]
+    inside = tuple([slice(k) for k in g.shape[2:]])
+    windows = windows[(slice(None), slice(None)) + inside]
     equation = f"ngo{OUT[:n]},ngi{OUT[:n]}{IN[:n]}->goi{IN[:n]}"
     y = be.einsum(equation, grouped(be, g, groups), grouped(be, windows, groups), optimize=True)
     return y.reshape(g.shape[1], x.shape[1] // groups, *size)

@@ -8,7 +8,7 @@ from typing import Any
 from .. import backend
 from ..backend import dtypes
 from ..errors import ArgumentError, DTypeError
-from ..tensor import Tensor, leaf, wrap
+from ..tensor import Tensor, leaf, methods, wrap
 from .arguments import raw, sizes
 
 __all__ = [
@@ -226,8 +226,8 @@ def _new(self: Tensor, create: Any, *args: Any, dtype: Any = None, **options: An
     return create(*args, dtype=dtype or self.dtype, device=self.device, **options)
 
 
-Tensor.new_zeros = lambda self, *size, **k: _new(self, zeros, *size, **k)  # type: ignore[attr-defined]
-Tensor.new_ones = lambda self, *size, **k: _new(self, ones, *size, **k)  # type: ignore[attr-defined]
-Tensor.new_empty = lambda self, *size, **k: _new(self, empty, *size, **k)  # type: ignore[attr-defined]
-Tensor.new_full = lambda self, *args, **k: _new(self, full, *args, **k)  # type: ignore[attr-defined]
-Tensor.new_tensor = lambda self, data, **k: _new(self, tensor, data, **k)  # type: ignore[attr-defined]
+methods(new_zeros=lambda self, *size, **k: _new(self, zeros, *size, **k))
+methods(new_ones=lambda self, *size, **k: _new(self, ones, *size, **k))
+methods(new_empty=lambda self, *size, **k: _new(self, empty, *size, **k))
+methods(new_full=lambda self, *args, **k: _new(self, full, *args, **k))
+methods(new_tensor=lambda self, data, **k: _new(self, tensor, data, **k))

@@ -118,7 +118,8 @@ def tensordot(a: Any, b: Any, dims: Any = 2) -> Any:
         left, right = [[d % x.ndim for d in side] for side, x in zip(dims, (a, b))]
     if [a.shape[d] for d in left] != [b.shape[d] for d in right]:
         raise ShapeError(
-            f"tensordot: sizes differ along {left} of {tuple(a.shape)} and {right} of {tuple(b.shape)}"
+            f"tensordot: sizes differ along {left} of {tuple(a.shape)} "
+            f"and {right} of {tuple(b.shape)}"
         )
     rows = [d for d in range(a.ndim) if d not in left]
     columns = [d for d in range(b.ndim) if d not in right]

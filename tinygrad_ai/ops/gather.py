@@ -80,7 +80,8 @@ def fitting(x: Any, dim: int, index: Any, name: str) -> Any:
     for i, (n, limit) in enumerate(zip(array.shape, x.shape)):
         if i != dim and n > limit:
             raise ShapeError(
-                f"{name}: an index of shape {array.shape} reaches beyond {tuple(x.shape)} in dimension {i}"
+                f"{name}: an index of shape {array.shape} reaches beyond {tuple(x.shape)} "
+                f"in dimension {i}"
             )
     return checked_index(array, x.shape[dim] if x.ndim else 1, name)
 

@@ -66,9 +66,9 @@ def _in_place(name: str, function: Any) -> None:
 
 
 _SAME = {
-    ew: """abs absolute addcdiv addcmul clamp clamp_max clamp_min clip copysign exp2 expm1 lerp log10
-    log1p log2 multiply nan_to_num negative reciprocal rsqrt sgn sigmoid sign square subtract add
-    sub""",
+    ew: "abs absolute addcdiv addcmul clamp clamp_max clamp_min clip copysign exp2 expm1 lerp "
+    "log10 log1p log2 multiply nan_to_num negative reciprocal rsqrt sgn sigmoid sign square "
+    "subtract add sub",
     rounding: "ceil div divide fix floor floor_divide fmod frac remainder round trunc",
     special: "erf erfc erfinv lgamma digamma logit xlogy",
     trigonometry: "sin cos tan asin acos atan sinh cosh asinh acosh atanh",

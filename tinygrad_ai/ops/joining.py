@@ -165,7 +165,8 @@ def narrow(input: Any, dim: int, start: int, length: int) -> Any:
     first = start + input.shape[i] if start < 0 else start
     if not 0 <= first <= first + length <= input.shape[i]:
         raise ArgumentError(
-            f"narrow: {start} to {start + length} is outside dimension {dim} of {tuple(input.shape)}"
+            f"narrow: {start} to {start + length} is outside dimension {dim} "
+            f"of {tuple(input.shape)}"
         )
     return _getitem(input, index=(slice(None),) * i + (slice(first, first + length),))
 
@@ -178,4 +179,4 @@ def select(input: Any, dim: int, index: int) -> Any:
 concat = concatenate = cat
 row_stack, split_with_sizes = vstack, split
 methods(chunk, dsplit, hsplit, narrow, select, split, tensor_split, unbind, vsplit)
-Tensor.split_with_sizes = split  # type: ignore[attr-defined]
+methods(split_with_sizes=split)

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..autograd.op import op
 from ..errors import ShapeError
-from ..tensor import Tensor, methods
+from ..tensor import methods
 from .shape import reshape, transpose
 
 __all__ = [
@@ -150,5 +150,5 @@ def _scaled(x: Any, factor: float) -> Any:
 
 
 ger, vdot = outer, dot
-Tensor.ger, Tensor.vdot = outer, dot  # type: ignore[attr-defined]
+methods(ger=outer, vdot=dot)
 methods(addbmm, addmm, addmv, addr, baddbmm, bmm, dot, inner, matmul, mm, mv, outer)

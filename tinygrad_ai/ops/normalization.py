@@ -8,7 +8,7 @@ from .reduce import mean, sum
 
 @op
 def _layer_norm(be, x, *, eps):
-    """y = (x - mean) r, r = 1 / √(var + ε) over the last dimension;   gx = (g - mean g - y mean gy) r"""
+    """y = (x - mean) r, r = 1 / √(var + ε) along rows;   gx = (g - mean g - y mean gy) r"""
     return be.layer_norm(x, eps)
 
 

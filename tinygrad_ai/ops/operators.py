@@ -5,27 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.shortcut import binary, unary
-from ..errors import ShapeError
-from ..tensor import Tensor
+from ..tensor import Tensor, methods
 from . import arithmetic as ar
 from . import compare, elementwise, matmul, rounding
-
-
-def _fitting(method: Any, sign: str) -> Any:
-    """The method with NumPy's broadcasting error said in our words."""
-
-    def call(self: Tensor, other: Any) -> Any:
-        try:
-            return method(self, other)
-        except ValueError as error:
-            if not hasattr(other, "shape"):
-                raise
-            raise ShapeError(
-                f"expected shapes that broadcast, got {self.shape} {sign} {tuple(other.shape)}"
-            ) from error
-
-    call.__doc__ = method.__doc__
-    return call
 
 
 def _swapped(op: Any) -> Any:
@@ -41,11 +23,8 @@ _SHORT["truediv"] = ("/", ar.true_divide)
 for _name, (_sign, _op) in _SHORT.items():
     setattr(Tensor, f"__{_name}__", binary(_op))
     setattr(Tensor, f"__r{_name}__", _swapped(_op))
-Tensor.__radd__, Tensor.__rmul__ = Tensor.__add__, Tensor.__mul__  # type: ignore[attr-defined,operator]
-Tensor.__neg__ = unary(ar.neg)  # type: ignore[operator]
-Tensor.__pos__ = lambda self: self  # type: ignore[operator]
-Tensor.__abs__ = lambda self: elementwise.abs(self)  # type: ignore[operator]
-Tensor.__invert__ = lambda self: compare.bitwise_not(self)  # type: ignore[operator]
+methods(__radd__=Tensor.__add__, __rmul__=Tensor.__mul__, __neg__=unary(ar.neg))
+methods(__pos__=lambda self: self, __abs__=elementwise.abs, __invert__=compare.bitwise_not)
 
 for _name, _op in {
     "floordiv": rounding.floor_divide, "mod": rounding.remainder, "matmul": matmul.matmul,

@@ -125,7 +125,8 @@ def normal(
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability given for each element (or p for all), else 0."""
     chance = raw(input) if p is None else p
-    if not ((chance >= 0) & (chance <= 1)).all() if p is None else not 0 <= p <= 1:
+    limits = backend.numpy.as_array(chance)
+    if ((limits < 0) | (limits > 1)).any():
         raise ArgumentError("bernoulli expects probabilities in [0, 1]")
     drawn = streams.of(generator).random(input.shape)
     return wrap(backend.numpy.as_array(drawn < chance).astype(input.dtype))

@@ -122,5 +122,5 @@ def _(g, a, b, needs):
 
 divide, fix = div, trunc
 methods(ceil, div, floor, floor_divide, fmod, frac, remainder, round, trunc)
-Tensor.divide = div  # type: ignore[attr-defined]
-Tensor.fix = Tensor.trunc  # type: ignore[attr-defined]
+methods(divide=div)
+methods(fix=Tensor.trunc)

@@ -1,4 +1,4 @@
-"""Values written to places that index tensors name; out of place, and in place with an underscore."""
+"""Values written to places that index tensors name, out of place and in place."""
 
 from __future__ import annotations
 

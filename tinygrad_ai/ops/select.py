@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.op import op
-from ..tensor import Tensor
+from ..tensor import Tensor, methods
 
 __all__ = ["where"]
 
@@ -41,4 +41,4 @@ def _where(self: Tensor, condition: Any, other: Any) -> Any:
     return where(condition, self, other)
 
 
-Tensor.where = _where  # type: ignore[attr-defined]
+methods(where=_where)

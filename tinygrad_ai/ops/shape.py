@@ -65,7 +65,7 @@ def _(g, *, shifts, dims):
 
 
 def reshape(input: Any, shape: Any) -> Any:
-    """`input` in another shape with as many elements; one size may be -1. Shares memory if it can."""
+    """`input` in another shape with as many elements; one size may be -1. A view if it can be."""
     return _reshape(input, shape=resolved(sizes((shape,)), math.prod(input.shape)))
 
 
@@ -319,16 +319,16 @@ moveaxis, swapaxes, swapdims = movedim, transpose, transpose
 
 methods(flatten, fliplr, flipud, movedim, numel, ravel, repeat_interleave, rot90, roll)
 methods(squeeze, t, transpose, unflatten, unsqueeze, broadcast_to)
-Tensor.moveaxis, Tensor.swapaxes, Tensor.swapdims = movedim, transpose, transpose  # type: ignore[attr-defined]
-Tensor.reshape = lambda self, *shape: reshape(self, sizes(shape))  # type: ignore[attr-defined]
-Tensor.flip = lambda self, *dims: flip(self, sizes(dims))  # type: ignore[attr-defined]
-Tensor.permute = lambda self, *dims: permute(self, sizes(dims))  # type: ignore[attr-defined]
-Tensor.tile = lambda self, *dims: tile(self, sizes(dims))  # type: ignore[attr-defined]
-Tensor.view, Tensor.expand, Tensor.repeat, Tensor.size = _view, _expand, _repeat, _size  # type: ignore[attr-defined]
-Tensor.view_as = lambda self, other: _view(self, other.shape)  # type: ignore[attr-defined]
-Tensor.reshape_as = lambda self, other: reshape(self, other.shape)  # type: ignore[attr-defined]
-Tensor.expand_as = lambda self, other: broadcast_to(self, other.shape)  # type: ignore[attr-defined]
-Tensor.dim = Tensor.ndimension = lambda self: self.ndim  # type: ignore[attr-defined]
-Tensor.nelement = numel  # type: ignore[attr-defined]
-Tensor.T = property(lambda self: permute(self, range(self.ndim)[::-1]))  # type: ignore[attr-defined]
-Tensor.mT = property(_mT)  # type: ignore[attr-defined]
+methods(moveaxis=movedim, swapaxes=transpose, swapdims=transpose)
+methods(reshape=lambda self, *shape: reshape(self, sizes(shape)))
+methods(flip=lambda self, *dims: flip(self, sizes(dims)))
+methods(permute=lambda self, *dims: permute(self, sizes(dims)))
+methods(tile=lambda self, *dims: tile(self, sizes(dims)))
+methods(view=_view, expand=_expand, repeat=_repeat, size=_size)
+methods(view_as=lambda self, other: _view(self, other.shape))
+methods(reshape_as=lambda self, other: reshape(self, other.shape))
+methods(expand_as=lambda self, other: broadcast_to(self, other.shape))
+methods(dim=lambda self: self.ndim, ndimension=lambda self: self.ndim)
+methods(nelement=numel)
+methods(T=property(lambda self: permute(self, range(self.ndim)[::-1])))
+methods(mT=property(_mT))

@@ -198,7 +198,7 @@ def unique(
     input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
     dim: int | None = None,
 ) -> Any:  # fmt: skip
-    """The different values (or slices along dim) in order; on request where each went, and counts."""
+    """The different values (or slices along dim) in order, and where each went, and counts."""
     found, inverse, counts = backend.numpy.unique(
         raw(input), return_inverse=True, return_counts=True, axis=dim
     )

@@ -25,7 +25,8 @@ class CosineAnnealingWarmRestarts(LRScheduler):
         if T_0 < 1 or T_mult < 1:
             raise ArgumentError(f"expected T_0 and T_mult >= 1, got {T_0} and {T_mult}")
         self.T_0, self.T_i, self.T_mult = T_0, T_0, T_mult
-        self.eta_min, self.T_cur = eta_min, last_epoch
+        self.eta_min = eta_min
+        self.T_cur: float = last_epoch
         super().__init__(optimizer, last_epoch)
 
     def get_lr(self) -> list[float]:
@@ -34,7 +35,7 @@ class CosineAnnealingWarmRestarts(LRScheduler):
 
     def step(self, epoch: float | None = None) -> None:  # type: ignore[override]
         """The next epoch, or any (fractional) one."""
-        t = max(self.last_epoch + 1, 0) if epoch is None else epoch
+        t: float = max(self.last_epoch + 1, 0) if epoch is None else epoch
         if t < 0:
             raise ArgumentError(f"expected an epoch >= 0, got {t}")
         self.T_i, self.T_cur = self.T_0, t

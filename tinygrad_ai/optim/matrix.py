@@ -18,7 +18,7 @@ from .optimizer import Optimizer, check, counter
 
 
 class Adafactor(Optimizer):
-    """Adam's second moment kept as the product of its row and column means   (Shazeer & Stern, 2018)
+    """Adam's second moment as the product of its row and column means (Shazeer & Stern, 2018)
 
     r ← r + t^decay (mean_cols g² - r), c likewise over rows;  v = r c / mean r;  u = g / √v;
     p ← p - α u / max(1, rms(u) / d),  α = max(ε₂, rms(p)) min(lr, 1/√t). Vectors keep v whole.
@@ -81,13 +81,15 @@ class Muon(Optimizer):
 
     def __init__(
         self, params: Any, lr: float = 1e-3, weight_decay: float = 0.1, momentum: float = 0.95,
-        nesterov: bool = True, ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
+        nesterov: bool = True,
+        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
         eps: float = 1e-7, ns_steps: int = 5, adjust_lr_fn: str | None = None,
     ) -> None:  # fmt: skip
         known = (None, "original", "match_rms_adamw")
         check(
-            lr=(lr, lr >= 0), momentum=(momentum, momentum >= 0), ns_steps=(ns_steps, ns_steps < 100),
-            weight_decay=(weight_decay, weight_decay >= 0), adjust_lr_fn=(adjust_lr_fn, adjust_lr_fn in known),
+            lr=(lr, lr >= 0), momentum=(momentum, momentum >= 0),
+            ns_steps=(ns_steps, ns_steps < 100), adjust_lr_fn=(adjust_lr_fn, adjust_lr_fn in known),
+            weight_decay=(weight_decay, weight_decay >= 0),
         )  # fmt: skip
         defaults = {
             "lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov,

@@ -106,7 +106,8 @@ class Optimizer:
         sizes = [[len(g["params"]) for g in side] for side in (groups, self.param_groups)]
         if sizes[0] != sizes[1]:
             raise CheckpointError(
-                f"the saved state has parameter groups of sizes {sizes[0]}, this optimizer {sizes[1]}"
+                f"the saved state has parameter groups of sizes {sizes[0]}, "
+                f"this optimizer {sizes[1]}"
             )
         index = {i: p for g, own in zip(groups, self.param_groups, strict=True)
                  for i, p in zip(g["params"], own["params"], strict=True)}  # fmt: skip

@@ -40,7 +40,8 @@ def load_checkpoint(loop: Loop, run: Path) -> None:
         groups = numbers["param_groups"]
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path} is no checkpoint of this program: {error!r}") from None
-    weights, state = {}, {}
+    weights: dict[str, Tensor] = {}
+    state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         kind, _, name = key.partition(".")
         if kind == "model":

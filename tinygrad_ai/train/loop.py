@@ -45,9 +45,9 @@ class Loop:
         loss = self.criterion(scores, labels)
         loss.backward()
         self.optimizer.step()
-        self.loss += loss.item() * len(labels)
+        self.loss += loss.item() * labels.shape[0]
         self.correct += count_correct(scores, labels)
-        self.seen += len(labels)
+        self.seen += labels.shape[0]
         self.batch += 1
         self.seconds += time.perf_counter() - begin
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from .. import from_numpy, no_grad
 from ..errors import DataError
@@ -44,7 +45,7 @@ def read_image(path: Path) -> Tensor:
         picture = Image.open(path).convert("L")
     except OSError as error:
         raise DataError(f"{path} is no picture that can be read: {error}") from None
-    border = [
+    border: Any = [
         picture.getpixel((x, y)) for x in (0, picture.width - 1) for y in (0, picture.height - 1)
     ]
     if sum(border) > 2 * 255:

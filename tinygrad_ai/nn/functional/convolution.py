@@ -34,7 +34,8 @@ def _conv(
     for n, k, d in zip(x.shape[2:], w.shape[2:], dilation):
         if d * (k - 1) + 1 > n:
             raise ShapeError(
-                f"the kernel {tuple(w.shape[2:])} is larger than the padded input {tuple(x.shape[2:])}"
+                f"the kernel {tuple(w.shape[2:])} is larger than "
+                f"the padded input {tuple(x.shape[2:])}"
             )
     y = _convolve(x, w, stride=stride, dilation=dilation, groups=groups)
     return y if b is None else y + reshape(b, (1, -1) + (1,) * rank)
@@ -48,8 +49,8 @@ def _check(x: Any, w: Any, groups: int, rank: int) -> None:
         )
     if x.shape[1] != w.shape[1] * groups or w.shape[0] % groups:
         raise ShapeError(
-            f"conv{rank}d expected {w.shape[1] * groups} input channels for a weight {tuple(w.shape)} "
-            f"and {groups} groups, got {tuple(x.shape)}"
+            f"conv{rank}d expected {w.shape[1] * groups} input channels "
+            f"for a weight {tuple(w.shape)} and {groups} groups, got {tuple(x.shape)}"
         )
 
 
@@ -124,7 +125,7 @@ def _transposed(
     ]
     y = _convolve_input(x, w, size=tuple(size), stride=stride, dilation=dilation, groups=groups)
     cut = tuple([slice(p, n - p) for p, n in zip(padding, size)])
-    y = y[(slice(None), slice(None), *cut)] if any(padding) else y
+    y = y[(slice(None), slice(None)) + cut] if any(padding) else y
     return y if b is None else y + reshape(b, (1, -1) + (1,) * rank)
 
 

@@ -28,7 +28,7 @@ def _keep(x: Any, shape: Any, p: float) -> Any:
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """In training, elements are 0 with probability p, else divided by 1 - p (Hinton et al., 2012)."""
+    """In training, elements are 0 with probability p, else x / (1 - p) (Hinton et al., 2012)."""
     _checked(p)
     if not training or p == 0:
         return input

@@ -18,7 +18,7 @@ def embedding(
     input: Any, weight: Any, padding_idx: int | None = None, max_norm: float | None = None,
     norm_type: float = 2.0, scale_grad_by_freq: bool = False, sparse: bool = False,
 ) -> Any:  # fmt: skip
-    """weight[input]: indices of any shape (...) to (..., features). RangeError for an index outside.
+    """weight[input]: indices (...) to (..., features). RangeError for an index outside.
 
     `padding_idx` names a row that gets no gradient; `max_norm` shortens, in place, the rows used;
     `scale_grad_by_freq` divides gradients by how often an index occurs. Sparse gradients are not

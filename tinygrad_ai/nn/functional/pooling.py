@@ -166,7 +166,7 @@ def _adaptive(x: Any, size: Any, rank: int, reduce: Any) -> Any:
     for step, count in enumerate(out):  # one dimension after the other
         dim = x.ndim - rank + step
         index = (slice(None),) * dim
-        parts = [reduce(x[(*index, slice(a, b))], dim) for a, b in _edges(x.shape[dim], count)]
+        parts = [reduce(x[index + (slice(a, b),)], dim) for a, b in _edges(x.shape[dim], count)]
         x = stack(parts, dim)
     return x
 

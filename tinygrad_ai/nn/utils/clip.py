@@ -38,7 +38,7 @@ def clip_grad_norm_(
     parameters: Tensor | Iterable[Tensor], max_norm: float, norm_type: float = 2.0,
     error_if_nonfinite: bool = False, foreach: Any = None,
 ) -> Tensor:  # fmt: skip
-    """Scales all gradients, in place, to a total norm of at most max_norm; returns the norm before."""
+    """Scales all gradients, in place, to a norm of at most max_norm; returns the norm before."""
     grads = _grads(parameters)
     total = get_total_norm(grads, norm_type, error_if_nonfinite)
     factor: Any = clamp(max_norm / (total + 1e-6), max=1.0)
