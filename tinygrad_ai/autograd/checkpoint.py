@@ -120,6 +120,7 @@ class Again:
     """Stands on a node of a checkpointed stretch in the place of its op."""
 
     keeps_arrays = True
+    plain = False  # the walk calls pull
 
     def __init__(self, node: Node, stretch: Stretch, number: int) -> None:
         self.name, self.stretch, self.number = node.name(), stretch, number

@@ -174,6 +174,8 @@ def _restored(node: Node, place: int, kept: Any) -> Tensor | None:
 class Applied:
     """A Function at work: it stands on its node where an Op stands."""
 
+    plain = False  # the walk calls pull
+
     def __init__(self, function: Any, ctx: Any, args: Any, results: Any, several: bool) -> None:
         self.function, self.ctx, self.several = function, ctx, several
         self.name, self.keeps_arrays = function.__name__, bool(ctx._to_save)
@@ -260,6 +262,7 @@ class Once:
     """Stands on the tape where a second derivative would have to begin."""
 
     keeps_arrays = False
+    plain = False  # the walk calls pull
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -14,6 +14,7 @@ from threading import RLock
 from typing import Any
 
 from .. import backend
+from ..backend.storage import written
 from ..errors import GradError
 from ..hooks import RETAIN
 from ..tensor import Node, Tensor, wrap
@@ -46,6 +47,7 @@ class Walk:
         """Visits every pending node; fills `wanted`, or without it the leaves' gradients."""
         pending, heap, graph = self.pending, self.heap, self.graph
         selective, observers, free = wanted is not None, state.observers, not self.keep
+        quick = not graph and not written
         while heap:
             node, g = pending.pop(heappop(heap))
             op = node.op
@@ -58,6 +60,8 @@ class Walk:
                 if not any(needs):
                     continue
                 grads = observed(op.pull)(node, g, graph, needs)
+            elif quick and op.plain and node.saved is not None:
+                grads = op.rule(g, *node.saved)  # what pull does, with nothing to look after
             else:
                 grads = op.pull(node, g, graph)
             if type(grads) is not tuple:

@@ -56,7 +56,7 @@ class Op:
         attrs = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self.attrs, self.keep = tuple(attrs), tuple[str, ...]()
         self.defaults = {k: v for k, v in attrs.items() if v is not inspect.Parameter.empty}
-        self.differentiable = False
+        self.differentiable = self.asks_needs = self.plain = False
         REGISTRY[self.name] = self
 
     def __repr__(self) -> str:
@@ -69,6 +69,7 @@ class Op:
         self.asks_needs = names[-1:] == ("needs",)
         self.keep = names[:-1] if self.asks_needs else names
         self.rule_attrs = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
+        self.plain = not self.rule_attrs
         known = {"y", *self.inputs}
         known |= {name + end for name in self.inputs for end in ("_shape", "_dtype")}
         for name in (*(set(self.keep) - known), *(set(self.rule_attrs) - set(self.attrs))):
@@ -90,7 +91,8 @@ class Op:
     def run(self, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
         arrays, parents, be, mixed = unwrap(args)
         if be is None:
-            return self.forward(backend.common(args), *args, **attrs)
+            be = backend.TABLE.get(type(args[0])) or backend.common(args)
+            return self.forward(be, *args, **attrs)
         if mixed and self.dtypes is not None:
             arrays, parents, be, _ = unwrap(self.align(self, args))
         try:
@@ -113,6 +115,8 @@ class Op:
             node.attrs = {**self.defaults, **attrs}
         if self.keep:
             node.saved = tuple([self.value(name, arrays, y) for name in self.keep])
+        if self.asks_needs:
+            node.saved = (*node.saved, parents)
         if type(y) is tuple:
             return outputs(node, y)
         node.shape = y.shape
@@ -136,8 +140,8 @@ class Op:
         saved = node.saved
         if graph or written or saved is None:
             saved = self.examined(node, graph)
-        if self.asks_needs:
-            saved = (*saved, needs or node.parents)
+        if needs and self.asks_needs:
+            saved = (*saved[:-1], needs)
         if self.rule_attrs:
             return self.rule(g, *saved, **{k: node.attrs[k] for k in self.rule_attrs})
         return self.rule(g, *saved)
@@ -149,7 +153,8 @@ class Op:
         self.check_fresh(node)
         if not graph:
             return node.saved
-        return tuple([self.rewrap(k, v, node) for k, v in zip(self.keep, node.saved, strict=True)])
+        kept = [self.rewrap(k, v, node) for k, v in zip(self.keep, node.saved)]
+        return (*kept, node.parents) if self.asks_needs else tuple(kept)
 
     def rewrap(self, name: str, value: Any, node: Node) -> Any:
         """A saved value as a Tensor with its history, so that the rule can be differentiated."""
@@ -163,7 +168,7 @@ class Op:
 
     def check_fresh(self, node: Node) -> None:
         """Raises InplaceError if something the node saved was written since."""
-        for name, value in zip(self.keep, node.saved or (), strict=True):
+        for name, value in zip(self.keep, node.saved or ()):
             role = "output" if name == "y" else f"input {name}"
             for array in value if type(value) is tuple else (value,):
                 if type(array) in backend.TABLE:

@@ -28,6 +28,7 @@ class Pick:
 
     name = "pick"
     keeps_arrays = False
+    plain = False  # the walk calls pull
 
     def pull(self, node: Node, g: Any, graph: bool, needs: Any = None) -> Part:
         return Part(node.attrs["index"], g)

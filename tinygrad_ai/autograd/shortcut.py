@@ -37,13 +37,16 @@ def unary(op: Op) -> Callable[[Tensor], Tensor]:
         if type(y) is not kind:
             return op(x)
         made = _new(Tensor)
-        made.array, made.node = y, None
-        if mode and x.node is not None:
+        made.array = y
+        parent = x.node
+        if parent is None or not mode:
+            made.node = None
+        else:
             made.node = node = Node()
-            node.op, node.parents = op, (x.node,)
+            node.op, node.parents = op, (parent,)
             node.id, node.shape = tick(), y.shape
             if saved is not None:
-                node.saved = saved((array, y))
+                node.saved = saved((array, y, node.parents))
             frame = _getframe(1)
             code = frame.f_code
             node.place = (code, frame.f_lasti) if code.co_filename in outside else user_place()
@@ -77,13 +80,16 @@ def binary(op: Op) -> Callable[[Tensor, Any], Tensor]:
         if type(y) is not kind:
             return op(a, b)
         made = _new(Tensor)
-        made.array, made.node = y, None
-        if mode and (other is not None or a.node is not None):
+        made.array = y
+        parent = a.node
+        if (parent is None and other is None) or not mode:
+            made.node = None
+        else:
             made.node = node = Node()
-            node.op, node.parents = op, (a.node, other)
+            node.op, node.parents = op, (parent, other)
             node.id, node.shape = tick(), y.shape
             if saved is not None:
-                node.saved = saved((x, z, y))
+                node.saved = saved((x, z, y, node.parents))
             frame = _getframe(1)
             code = frame.f_code
             node.place = (code, frame.f_lasti) if code.co_filename in outside else user_place()
@@ -93,13 +99,13 @@ def binary(op: Op) -> Callable[[Tensor, Any], Tensor]:
 
 
 def _saver(op: Op) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:
-    """From (inputs..., output) to what the rule of op will be given."""
-    if not op.keep:
-        return None
+    """From (inputs..., output, parents) to what the rule of op will be given."""
     picks = [(*op.inputs, "y").index(name) for name in op.keep]
+    if op.asks_needs:
+        picks.append(len(op.inputs) + 1)
     if len(picks) == 1:
         return itemgetter(slice(picks[0], picks[0] + 1))  # a tuple of one
-    return itemgetter(*picks)
+    return itemgetter(*picks) if picks else None
 
 
 def _named(method: Any, op: Op) -> Any:

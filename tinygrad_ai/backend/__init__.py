@@ -27,9 +27,9 @@ class Backend(SimpleNamespace):
 
     def __init__(self, name: str, namespace: ModuleType, where: device) -> None:
         super().__init__(name=name, xp=namespace, device=where)
-        for entry in dir(namespace):
+        for entry, value in vars(namespace).items():  # dir() would load NumPy's rarer submodules
             if not entry.startswith("_"):
-                setattr(self, entry, getattr(namespace, entry))
+                setattr(self, entry, value)
         for entry, kernel in kernels.TABLE.items():
             setattr(self, entry, partial(kernel, self))
 

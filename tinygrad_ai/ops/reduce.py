@@ -23,7 +23,7 @@ __all__ = [
 
 def spread(g: Any, shape: Any, dim: tuple[int, ...]) -> Any:
     """What a reduction over `dim` gave, broadcast back to the shape it had."""
-    return broadcast_to(reshape(g, kept(shape, dim)), shape=tuple(shape))
+    return broadcast_to(reshape(g, kept(shape, dim)) if g.ndim else g, shape=tuple(shape))
 
 
 @op
