@@ -10,7 +10,7 @@ from ..errors import ArgumentError, GradError, ShapeError
 from ..tensor import Node, Tensor, methods, wrap
 from .grad import Walk
 from .graph import needed_for
-from .mode import enable_grad, no_grad
+from .mode import recording
 
 
 def _seed(t: Tensor, g: Any, graph: bool) -> Any:
@@ -62,7 +62,7 @@ def backward(
     """
     keep = create_graph if retain_graph is None else retain_graph
     wanted = None if inputs is None else _wanted(_as_list(inputs))
-    with (enable_grad if create_graph else no_grad)():
+    with recording(create_graph):
         walk = _start(tensors, grad_tensors, create_graph, keep, wanted)
         walk.run(wanted)
         for node, g in (wanted or {}).items():
@@ -94,7 +94,7 @@ def grad(
     if materialize_grads and allow_unused is False:
         raise ArgumentError("materialize_grads=True gives zeros for unused inputs: allow them")
     wanted = _wanted(targets)
-    with (enable_grad if create_graph else no_grad)():
+    with recording(create_graph):
         walk = _start(outputs, grad_outputs, create_graph, keep, wanted)
         walk.run(wanted)
     return tuple(

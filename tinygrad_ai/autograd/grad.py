@@ -48,9 +48,10 @@ class Walk:
         pending, heap, graph = self.pending, self.heap, self.graph
         selective, observers, free = wanted is not None, state.observers, not self.keep
         quick = not graph and not written
-        while heap:
-            node, g = pending.pop(heappop(heap))
-            op = node.op
+        held = None  # the next node where the tape is a chain: it need not pass through the heap
+        while held or heap:
+            node, g = held or pending.pop(heappop(heap))
+            held, op = None, node.op
             if op is None or node.hooks or selective:
                 g = self.arrive(node, g, wanted)
                 if op is None:
@@ -69,12 +70,17 @@ class Walk:
             for parent, gx in zip(node.parents, grads):
                 if parent is None or gx is None:
                     continue
-                key = parent.id
-                if key in pending or gx.shape != parent.shape or selective or parent.op is None:
-                    self.deliver(node, parent, gx, is_fresh(gx, g, grads, node))
+                simple = gx.shape == parent.shape and parent.op is not None and not selective
+                if simple and not (heap or held):
+                    held = parent, gx
+                    continue
+                if held:
+                    self.start(*held)
+                    held = None
+                if simple and parent.id not in pending:
+                    self.start(parent, gx)
                 else:
-                    pending[key] = parent, gx
-                    heappush(heap, key)
+                    self.deliver(node, parent, gx, is_fresh(gx, g, grads, node))
             if free and op.keeps_arrays:
                 node.saved = None
 

@@ -130,6 +130,21 @@ class set_grad_enabled(_Mode):
         return self
 
 
+class recording:
+    """What no_grad and enable_grad do, for the engine's own use: lighter, and no decorator."""
+
+    __slots__ = ("before", "mode")
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        self.before, state.grad = state._grad, self.mode
+
+    def __exit__(self, *_: object) -> None:
+        state.grad = self.before
+
+
 def is_grad_enabled() -> bool:
     """Whether operations are being recorded in this thread."""
     return state.grad

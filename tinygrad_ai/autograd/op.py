@@ -26,10 +26,11 @@ from typing import Any
 from .. import backend
 from ..backend import storage
 from ..backend.storage import user_place, written
-from ..tensor import Node, Tensor, wrap
+from ..tensor import Node, wrap
 from .mode import state
 from .outputs import outputs
 from .saved import check_unchanged, freed, said_clearly
+from .unwrap import unwrap
 
 REGISTRY: dict[str, Op] = {}
 
@@ -116,7 +117,7 @@ class Op:
         if self.keep:
             node.saved = tuple([self.value(name, arrays, y) for name in self.keep])
         if self.asks_needs:
-            node.saved = (*node.saved, parents)
+            node.saved = (*(node.saved or ()), parents)
         if type(y) is tuple:
             return outputs(node, y)
         node.shape = y.shape
@@ -173,29 +174,6 @@ class Op:
             for array in value if type(value) is tuple else (value,):
                 if type(array) in backend.TABLE:
                     check_unchanged(array, role, node)
-
-
-def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], tuple[Node | None, ...], Any, bool]:
-    """Arrays, nodes, the backend (None without Tensors), and whether dtypes need a look."""
-    arrays, parents, mixed = [], [], False
-    dtype = kind = None
-    for a in args:
-        if isinstance(a, Tensor):
-            array = a.array
-            if kind is None:
-                kind, dtype = type(array), array.dtype
-                mixed = dtype.kind != "f"
-            elif array.dtype is not dtype:
-                mixed = True
-            if type(array) is not kind:
-                backend.common([t.array for t in args if isinstance(t, Tensor)])
-            arrays.append(array)
-            parents.append(a.node)
-        else:
-            mixed = mixed or hasattr(a, "dtype")
-            arrays.append(a)
-            parents.append(None)
-    return arrays, tuple(parents), None if kind is None else backend.TABLE[kind], mixed
 
 
 def op(forward: Any = None, *, dtypes: str | None = None, view: bool = False) -> Any:

@@ -62,7 +62,7 @@ def binary(op: Op) -> Callable[[Tensor, Any], Tensor]:
     def method(a: Tensor, b: Any) -> Tensor:
         x = a.array
         kind, dtype = type(x), x.dtype
-        if isinstance(b, Tensor):
+        if type(b) is Tensor or isinstance(b, Tensor):
             z, other = b.array, b.node
             if z.dtype is not dtype or type(z) is not kind:
                 return op(a, b)

@@ -32,7 +32,7 @@ def total(be: Any, x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
 
 @kernel
 def expanded(be: Any, x: Any, shape: tuple[int, ...]) -> Any:
-    """x broadcast to a shape, read-only. One number, what a sum's gradient is, takes the short way."""
+    """x broadcast to a shape, read-only. One number, a sum's gradient, takes the short way."""
     if x.ndim or type(x) is not be.ndarray or not x.flags.c_contiguous:
         return be.xp.broadcast_to(x, shape)
     y = be.ndarray(shape, x.dtype, x, 0, (0,) * len(shape))
