@@ -3,6 +3,7 @@
 import warnings as _warnings
 
 from . import backend as backend
+from . import errors as errors
 from .autograd import promote as _promote  # noqa: F401
 from .autograd.backward import backward as backward
 from .autograd.backward import grad as grad

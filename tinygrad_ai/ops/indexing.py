@@ -118,6 +118,6 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
         value = value.to(self.dtype)  # type: ignore[attr-defined]
     try:
         result = checked(self, index, lambda i: _setitem(self, value, index=i))
-    except ValueError as error:
+    except (ValueError, ShapeError) as error:
         raise ShapeError(f"cannot assign to x[...] of shape {self.shape}: {error}") from None
     overwrite(self, result, "x[...] = v")

@@ -12,7 +12,7 @@ from .. import backend
 from ..autograd.mode import state
 from ..backend import dtypes
 from ..errors import DTypeError, InplaceError, ShapeError
-from ..tensor import Tensor, method
+from ..tensor import Tensor, method, wrap
 from . import arithmetic as ar
 from . import elementwise as ew
 from . import rounding, special, trigonometry
@@ -40,6 +40,14 @@ def _as_dtype(result: Tensor, x: Tensor) -> Tensor:
     return result.to(x.dtype)  # type: ignore[attr-defined]
 
 
+def before(x: Tensor, args: tuple[Any, ...]) -> Tensor:
+    """x as the op shall see it: a copy where the op's rule may need the values that go."""
+    tracked = [x, *[a for a in args if isinstance(a, Tensor)]]
+    if state.grad and any([t.node is not None for t in tracked]):
+        return wrap(x.array.copy(), x.node)
+    return x
+
+
 def refuse(x: Tensor, what: str) -> None:
     """Raises InplaceError where a change in place would make gradients wrong."""
     if x.node is not None and x.is_leaf:
@@ -58,7 +66,7 @@ def _in_place(name: str, function: Any) -> None:
     """Attaches `name_`, which keeps the function's result in the tensor."""
 
     def change(self: Tensor, *args: Any, **options: Any) -> Tensor:
-        return overwrite(self, function(self, *args, **options), f"{name}_")
+        return overwrite(self, function(before(self, args), *args, **options), f"{name}_")
 
     change.__name__ = f"{name}_"
     change.__doc__ = f"Keeps the result of {name} in this tensor's memory; returns it."
@@ -84,7 +92,7 @@ for _name, _function in {
 }.items():  # fmt: skip
 
     def _change(self: Tensor, other: Any, op: Any = _function) -> Tensor:
-        return overwrite(self, op(self, other), f"x {op.name}= y")
+        return overwrite(self, op(before(self, (other,)), other), f"x {op.name}= y")
 
     setattr(Tensor, _name, _change)
 
