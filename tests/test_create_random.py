@@ -104,9 +104,11 @@ def test_copies_and_pickles() -> None:
 
 def draws() -> list[Any]:
     return [
-        ta.rand(3), ta.randn(2, 2), ta.randint(0, 9, (4,)), ta.randperm(5), ta.bernoulli(ta.full((4,), 0.5)),
+        ta.rand(3), ta.randn(2, 2), ta.randint(0, 9, (4,)), ta.randperm(5),
+        ta.bernoulli(ta.full((4,), 0.5)),
         ta.normal(0.0, 1.0, (3,)), ta.multinomial(ta.ones(4), 3), ta.zeros(3).uniform_(2, 3),
-        ta.zeros(3).normal_(), F.dropout(ta.ones(8)), ta.rand_like(ta.ones(2)), ta.zeros(2).exponential_(),
+        ta.zeros(3).normal_(), F.dropout(ta.ones(8)), ta.rand_like(ta.ones(2)),
+        ta.zeros(2).exponential_(),
     ]  # fmt: skip
 
 
