@@ -95,7 +95,7 @@ def test_copies_and_pickles() -> None:
     assert pickle.loads(pickle.dumps(w)).requires_grad
     with pytest.raises(RuntimeError, match="only leaves can be deep-copied"):
         copy.deepcopy(w * 2)
-    assert repr(ta.tensor([1.0, 2.5])) == "tensor([1. , 2.5])"
+    assert repr(ta.tensor([1.0, 2.5])) == "tensor([1.0000, 2.5000])"
     assert repr(w * 1).endswith("grad_fn=<mul>)") and "dtype=float64" in repr(ta.ones(1).double())
     assert (
         f"{ta.tensor(2.5):.2f}" == "2.50" and int(ta.tensor(3)) == 3 and [0, 1][ta.tensor(1)] == 1
@@ -188,3 +188,38 @@ def test_alpha_dropout_keeps_mean_and_variance() -> None:
         assert y.mean().item() == pytest.approx(0, abs=0.02) and y.std().item() == pytest.approx(
             1, abs=0.03
         )
+
+
+PRINTED = [
+    [1.0, 2.0], [1.5, -22.25], [1e-6, 1.0], [1e9, 2.0], [123456.0, 1.0], [0.00012, 0.5],
+    [float("nan"), 1.5], [float("inf"), 2.0], [[1.0, 2.5], [3.25, -4.0]], 3.5, 7.0, [1, 20, 300],
+    [True, False], [], [[1, 2], [3, 4]],
+    [0.0, 0.0], [1000.5, 1.0], [99999.0, 0.5],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("values", PRINTED, ids=str)
+def test_prints_as_pytorch(values: Any) -> None:
+    assert repr(ta.tensor(values)) == repr(torch.tensor(values))
+
+
+def test_prints_long_tensors_as_pytorch() -> None:
+    for shape in ((2000,), (50, 60), (3, 400)):
+        values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape) / 8
+        assert repr(ta.tensor(values)) == repr(torch.tensor(values))
+
+
+def test_result_type_and_can_cast_like_pytorch() -> None:
+    for make in (
+        lambda lib: (lib.ones(2), 1.5),
+        lambda lib: (lib.tensor([1]), 1.5),
+        lambda lib: (lib.tensor([1]), lib.tensor(2.0, dtype=lib.float64)),
+        lambda lib: (lib.ones(2, dtype=lib.float16), lib.tensor([1], dtype=lib.int64)),
+        lambda lib: (lib.tensor([True]), 3),
+    ):
+        mine, theirs = ta.result_type(*make(ta)), torch.result_type(*make(torch))
+        assert str(mine) == str(theirs).removeprefix("torch.")
+    for a in ("bool", "int64", "uint8", "float32"):
+        for b in ("bool", "int8", "float16"):
+            pair = [getattr(lib, n) for lib in (ta, torch) for n in (a, b)]
+            assert ta.can_cast(*pair[:2]) == torch.can_cast(*pair[2:])

@@ -36,6 +36,7 @@ from .serialization import save as save
 from .tensor import Tensor as Tensor
 from .version import __version__ as __version__
 
+from . import linalg as linalg  # isort: skip
 from . import data as data  # isort: skip
 from . import nn as nn  # isort: skip
 from . import optim as optim  # isort: skip

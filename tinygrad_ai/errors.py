@@ -78,3 +78,7 @@ class CheckpointError(TinygradError, RuntimeError):
 
 class DataError(TinygradError, ValueError):
     """A data file that is missing, damaged, or not what it should be."""
+
+
+class LinAlgError(TinygradError, RuntimeError):
+    """A matrix that is singular, or not positive definite, where it must not be."""

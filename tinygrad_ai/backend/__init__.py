@@ -20,6 +20,7 @@ from . import kernels_optim as kernels_optim
 from . import special as special
 from .device import CPU, device, require
 from .storage import PACKAGE as PACKAGE
+from .text import text_of as text_of
 
 
 class Backend(SimpleNamespace):
@@ -97,10 +98,3 @@ def floats(data: Any) -> Any:
 def to_numpy(array: Any) -> np.ndarray:
     """The array in host memory, shared where it is there already."""
     return np.asarray(array)
-
-
-def text_of(array: Any) -> str:
-    """The numbers of an array as PyTorch prints them: four digits, commas, long ones shortened."""
-    return np.array2string(
-        to_numpy(array), precision=4, separator=", ", threshold=1000, prefix="tensor("
-    )

@@ -13,6 +13,7 @@ from .compare import *  # noqa: F403
 from .convert import *  # noqa: F403
 from .create import *  # noqa: F403
 from .cumulative import *  # noqa: F403
+from .decompositions import *  # noqa: F403
 from .diagonal import *  # noqa: F403
 from .einsum import *  # noqa: F403
 from .elementwise import *  # noqa: F403
@@ -32,3 +33,4 @@ from .sorting import *  # noqa: F403
 from .special import *  # noqa: F403
 from .statistics import *  # noqa: F403
 from .trigonometry import *  # noqa: F403
+from .types import *  # noqa: F403

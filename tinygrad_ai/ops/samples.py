@@ -214,4 +214,23 @@ PRODUCTS = {
     **each("unwindow", call(t(1, 2, 2, 4, 3, 2), size=(5, 6), **PLANE)),
 }
 
-SAMPLES = {**ARITHMETIC, **ACTIVATIONS, **REDUCTIONS, **SHAPES, **INDEXING, **PRODUCTS}
+
+def regular(n: int) -> Recipe:
+    """A matrix with a positive definite symmetric part and eigenvalues far apart."""
+
+    def make(random: Any) -> Any:
+        x = random.standard_normal((n, n))
+        scale = backend.numpy.arange(1.0, n + 1) * 3
+        return 0.3 * x + backend.numpy.diag(scale)
+
+    return Recipe(make)
+
+
+MATRICES = {
+    **each("inv det slogdet cholesky eigh svd qr", call(regular(3))),
+    **each("solve", call(regular(3), t(3, 2))),
+}
+
+SAMPLES = {
+    **ARITHMETIC, **ACTIVATIONS, **REDUCTIONS, **SHAPES, **INDEXING, **PRODUCTS, **MATRICES,
+}  # fmt: skip
