@@ -81,6 +81,14 @@ def test_dlpack_shares_with_pytorch() -> None:
     assert theirs[0] == 9.0
     back = torch.from_dlpack(mine)
     assert back.data_ptr() == theirs.data_ptr()
+    for like in (torch.eye(3)[:, ::2], torch.tensor(3), torch.zeros(0, 2), torch.eye(2).bool()):
+        assert ta.from_dlpack(like).tolist() == like.tolist()
+        assert ta.from_dlpack(like).numpy().flags.writeable
+    fixed = np.arange(3.0)
+    fixed.flags.writeable = False
+    if np.lib.NumpyVersion(np.__version__) >= "2.1.0":  # before, NumPy refuses to hand it out
+        with pytest.raises(ValueError, match="read-only"):
+            ta.from_dlpack(fixed)[0] = 1.0
     with pytest.raises(RuntimeError, match="cannot export a tensor that requires a gradient"):
         torch.from_dlpack(ta.ones(2, requires_grad=True))
 

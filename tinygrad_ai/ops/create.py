@@ -78,10 +78,26 @@ def from_numpy(ndarray: Any) -> Tensor:
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor in the memory of another library's, without a copy, through DLPack."""
+    """A tensor in the memory of another library's, without a copy, through DLPack.
+
+    Changes go both ways, as in PyTorch; a read-only NumPy array stays read-only.
+    """
     if isinstance(ext_tensor, Tensor):
         return ext_tensor
-    return wrap(backend.numpy.from_dlpack(ext_tensor))
+    array = backend.numpy.from_dlpack(ext_tensor)
+    # NumPy takes memory that comes through DLPack before 1.0, which has no such mark, as
+    # read-only; only an array of its own says whether it is.
+    if getattr(getattr(ext_tensor, "flags", None), "writeable", True):
+        array = backend.numpy.asarray(WritableMemory(array))
+    return wrap(array)
+
+
+class WritableMemory:
+    """An array's memory, offered for writing; NumPy keeps the array alive with it."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.__array_interface__ = {**array.__array_interface__, "data": (array.ctypes.data, False)}
 
 
 def is_tensor(obj: Any) -> bool:
