@@ -26,7 +26,8 @@ def _seed(t: Tensor, g: Any, graph: bool) -> Any:
                 f"a gradient can be implied only for one number, got shape {t.shape}",
                 "call backward() on a sum or mean, or pass gradient=",
             )
-        g = wrap(backend.of(t.array).ones_like(t.array))
+        one = backend.of(t.array).array(1, dtype=t.dtype).reshape(t.shape)
+        return wrap(one) if graph else one
     if g.shape != t.shape:
         raise ShapeError(f"expected a gradient of shape {t.shape}, got {g.shape}")
     return g if graph else g.array.astype(t.dtype, copy=False)

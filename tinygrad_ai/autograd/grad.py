@@ -137,9 +137,8 @@ class Walk:
             if self.graph:
                 node.grad = cast(g, dtype=dtype) if old is None else old + g
             elif old is None:
-                be = backend.common((g,))
                 own = node.id in self.own and type(g) in backend.TABLE and g.dtype == dtype
-                node.grad = wrap(g if own else be.array(g, dtype=dtype))
+                node.grad = wrap(g if own else backend.common((g,)).array(g, dtype=dtype))
             elif old.node is not None:
                 node.grad = wrap(old.array + g)
             else:

@@ -75,6 +75,7 @@ class Op:
         known |= {name + end for name in self.inputs for end in ("_shape", "_dtype")}
         for name in (*(set(self.keep) - known), *(set(self.rule_attrs) - set(self.attrs))):
             raise TypeError(f"the rule of op {self.name} asks for {name!r}, which it does not have")
+        self.sources = [self.source(name) for name in self.keep]
         self.keeps_arrays = any(name == "y" or name in self.inputs for name in self.keep)
         self.rule, self.differentiable = rule, True
         return rule
@@ -115,7 +116,7 @@ class Op:
         if self.attrs:
             node.attrs = {**self.defaults, **attrs}
         if self.keep:
-            node.saved = tuple([self.value(name, arrays, y) for name in self.keep])
+            node.saved = tuple([self.value(source, arrays, y) for source in self.sources])
         if self.asks_needs:
             node.saved = (*(node.saved or ()), parents)
         if type(y) is tuple:
@@ -123,15 +124,19 @@ class Op:
         node.shape = y.shape
         return wrap(y, node)
 
-    def value(self, name: str, arrays: list[Any], y: Any) -> Any:
-        """What the tape keeps under a name of the rule's signature."""
-        if name == "y":
-            return y
+    def source(self, name: str) -> tuple[int, str]:
+        """What a name of the rule's signature means: which input (-1 is the output), what of it."""
         part = ""
-        if name not in self.inputs:
+        if name != "y" and name not in self.inputs:
             name, _, part = name.rpartition("_")
-        i = self.inputs.index(name)
-        if name == "xs":
+        return self.inputs.index(name) if name in self.inputs else -1, part
+
+    def value(self, source: tuple[int, str], arrays: list[Any], y: Any) -> Any:
+        """What the tape keeps."""
+        i, part = source
+        if i < 0:
+            return y
+        if self.inputs[i] == "xs":
             return tuple([getattr(a, part) if part else a for a in arrays[i:]])
         array = arrays[i] if i < len(arrays) else None
         return getattr(array, part, ()) if part else array

@@ -23,9 +23,12 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 def total(be: Any, x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
     """Sum over `dim`. NumPy adds row after row along a slow axis, which loses digits in float32:
     long sums that are not along the last axis are accumulated in float64."""
-    slow = x.dtype.itemsize < 8 and x.dtype.kind == "f" and dim and max(dim) != x.ndim - 1
-    count = math.prod([x.shape[d] for d in dim]) if slow else 0
-    if count > 4096:
+    large = x.size > 4096 and x.itemsize < 8 and x.dtype.kind == "f"
+    if (
+        large
+        and max(dim, default=x.ndim) < x.ndim - 1
+        and math.prod([x.shape[d] for d in dim]) > 4096
+    ):
         return be.add.reduce(x, axis=dim, keepdims=keepdim, dtype="float64").astype(x.dtype)
     return be.add.reduce(x, axis=dim, keepdims=keepdim)
 
