@@ -186,6 +186,30 @@ def test_dropout(name: str) -> None:
     assert F.dropout(x, 1.0).sum().item() == 0
 
 
+def test_rrelu() -> None:
+    x = ta.randn(1000, requires_grad=True)
+    y = F.rrelu(x, 0.1, 0.3, training=True)
+    y.sum().backward()
+    slope = (y / x).detach()
+    assert ta.allclose(x.grad, slope) and ta.equal(slope[x > 0], ta.ones(int((x > 0).sum())))
+    down = slope[x < 0]
+    assert 0.1 <= down.min() < 0.11 and 0.29 < down.max() <= 0.3
+    with pytest.raises(ValueError, match="lower <= upper"):
+        F.rrelu(x, 0.3, 0.1)
+
+
+def test_gumbel_softmax_draws_the_distribution() -> None:
+    ta.manual_seed(0)
+    p = ta.tensor([0.1, 0.6, 0.3])
+    logits = p.log().expand(20_000, 3).clone().requires_grad_()
+    hard = F.gumbel_softmax(logits, tau=0.5, hard=True)
+    assert set(np.unique(hard.detach().numpy().round(5))) == {0.0, 1.0}
+    np.testing.assert_allclose(hard.detach().mean(0).numpy(), p.numpy(), atol=0.015)
+    (hard * ta.tensor([1.0, 0.0, 0.0])).sum().backward()
+    assert 0 < logits.grad.abs().max() < 1  # the slope of the soft sample
+    assert ta.allclose(F.gumbel_softmax(logits).sum(-1), ta.ones(20_000))
+
+
 def test_alpha_dropout_keeps_mean_and_variance() -> None:
     ta.manual_seed(0)
     x = ta.randn(400, 500)

@@ -44,6 +44,16 @@ PROGRAMS = [
     lambda lib, x, y: x.index_add_(0, lib.tensor([0, 2]), y[:2]),
     lambda lib, x, y: x.tanh_(),
     lambda lib, x, y: x.abs_().neg_(),
+    lambda lib, x, y: x.cumsum_(1).relu_(),
+    lambda lib, x, y: x.tril_(1).hypot_(y),
+    lambda lib, x, y: x.fill_diagonal_(3.0).atan2_(y),
+    lambda lib, x, y: x.gt_(y).mul_(y),
+    lambda lib, x, y: x.addmm_(y[:, :3], x.detach().clone(), beta=0.5),
+    lambda lib, x, y: x.t_().unsqueeze_(0).mul_(y.t()).squeeze_(0).transpose_(0, 1),
+    lambda lib, x, y: lib.nn.functional.leaky_relu_(x.mul_(y)),
+    lambda lib, x, y: lib.nn.functional.hardswish(x, inplace=True).mul_(y),
+    lambda lib, x, y: lib.nn.functional.threshold(x, 0.1, 2.0, inplace=True),
+    lambda lib, x, y: lib.nn.functional.elu_(lib.nn.functional.mish(x, inplace=True)),
 ]
 
 
@@ -63,6 +73,33 @@ def test_like_pytorch(program: Any) -> None:
         a = np.zeros((3, 4)) if mine is None else mine.detach().numpy()
         b = np.zeros((3, 4)) if theirs is None else theirs.detach().numpy()
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_dropout_in_place_keeps_its_memory_and_gradient() -> None:
+    w = ta.ones(1000, requires_grad=True)
+    x = w * 2
+    before = x.data_ptr()
+    y = ta.nn.functional.dropout(x, 0.25, inplace=True)
+    assert y is x and y.data_ptr() == before
+    y.sum().backward()
+    assert ta.equal(w.grad, y.detach()) and 700 < (y != 0).sum().item() < 800
+
+
+def test_fill_diagonal() -> None:
+    for shape, again in [((7, 2), False), ((7, 2), True), ((2, 5), False), ((3, 3, 3), False)]:
+        mine, theirs = ta.zeros(shape), torch.zeros(shape)
+        assert (
+            mine.fill_diagonal_(2.0, again).tolist() == theirs.fill_diagonal_(2.0, again).tolist()
+        )
+    with pytest.raises(ta.errors.ShapeError, match="a matrix or a cube"):
+        ta.zeros(2, 3, 4).fill_diagonal_(1.0)
+
+
+def test_a_leaf_cannot_become_a_view_of_itself() -> None:
+    w = ta.ones(2, 3, requires_grad=True)
+    with pytest.raises(RuntimeError, match="a leaf that requires a gradient cannot be changed"):
+        w.t_()
+    assert w.shape == (2, 3)
 
 
 def test_operators_change_in_place() -> None:

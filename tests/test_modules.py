@@ -57,6 +57,7 @@ CASES = [
         )
     ],
     case("LeakyReLU", (0.2,), X),
+    case("RReLU", (0.1, 0.4), X),
     case("ELU", (), X, alpha=0.5),
     case("CELU", (0.5,), X),
     case("GELU", ("tanh",), X),
@@ -157,7 +158,9 @@ CASES = [
     case("GaussianNLLLoss", (), X, X, np.full((3, 4), 0.7), full=True),
     case("PoissonNLLLoss", (), X, X),
 ]  # fmt: skip
-RANDOM = {"Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout"}
+RANDOM = {
+    "RReLU", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout",
+}  # fmt: skip
 # Containers and bases have tests of their own below; BCELoss needs inputs in (0, 1).
 ELSEWHERE = {
     "Module", "Sequential", "ModuleList", "ModuleDict", "ParameterList", "ParameterDict", "BCELoss",

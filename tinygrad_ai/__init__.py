@@ -14,6 +14,7 @@ from .autograd.mode import no_grad as no_grad
 from .autograd.mode import set_grad_enabled as set_grad_enabled
 from .backend import accelerators as _accelerators
 from .backend.device import device as device
+from .backend.dtypes import DType as dtype  # noqa: F401
 from .backend.dtypes import bool_ as bool  # noqa: F401
 from .backend.dtypes import complex64 as complex64
 from .backend.dtypes import complex128 as complex128
@@ -47,6 +48,7 @@ _accelerators.check_required()
 # silenced where our own modules are the ones that compute, and nowhere else.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_ai\.")
 
+Size = tuple  # what .shape is: NumPy's shapes are plain tuples
 float = float32
 double = float64
 half = float16

@@ -10,6 +10,7 @@ from .ops.create import eye
 from .ops.decompositions import _svd, cholesky, det, eigh, inverse, qr, slogdet, solve
 from .ops.diagonal import diagonal as _diagonal
 from .ops.diagonal import tril, triu
+from .ops.distance import cross as _cross
 from .ops.elementwise import abs
 from .ops.matmul import matmul
 from .ops.norm import vector_norm
@@ -140,11 +141,4 @@ def solve_triangular(
 
 def cross(input: Any, other: Any, *, dim: int = -1) -> Any:
     """The cross product of vectors of three numbers along dim."""
-    if input.shape[dim] != 3 or other.shape[dim] != 3:
-        raise ShapeError(
-            f"cross expects size 3 along dim, got {tuple(input.shape)} and {tuple(other.shape)}"
-        )
-    from .ops.joining import stack, unbind
-
-    (a, b, c), (x, y, z) = unbind(input, dim), unbind(other, dim)
-    return stack([b * z - c * y, c * x - a * z, a * y - b * x], dim)
+    return _cross(input, other, dim)

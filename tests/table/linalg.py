@@ -42,6 +42,15 @@ def orthogonal(lib, x):
 
 
 ROWS = [
+    row("dist", t(3, 4), t(4)),
+    row("dist", t(3, 4), t(3, 4), 3.0),
+    row("dist", val([1.0, 2.0]), val([1.0, 2.0]), kink=True, order=1),
+    row("cdist", t(3, 4), t(2, 4), order=1),  # PyTorch has no second order
+    row("cdist", t(2, 1, 3, 2), t(4, 5, 2), 1.0, order=1),
+    row("cdist", t(3, 4), t(2, 4), 3.0, order=1),
+    row("cdist", t(3, 4), t(2, 4), inf, order=1),
+    row("cross", t(2, 3), t(2, 3), 1),
+    row("cross", t(3, 4), t(3, 4), 0),
     row(L + "inv", t(3, 3)),
     row(L + "inv", t(2, 3, 3)),
     row("inverse", t(3, 3)),

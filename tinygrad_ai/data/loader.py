@@ -19,7 +19,8 @@ class DataLoader:
     """An iterable of batches, with PyTorch's arguments.
 
     The order depends on the generator alone, never on the number of workers. An exception in a
-    worker is raised here with the worker's traceback. `pin_memory` has no effect on the CPU.
+    worker is raised here with the worker's traceback. `pin_memory` and
+    `persistent_workers` have no effect.
     """
 
     def __init__(

@@ -24,6 +24,7 @@ __all__ = [
     "LogSoftmax",
     "Mish",
     "PReLU",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "SELU",
@@ -112,6 +113,16 @@ class LeakyReLU(_Activation):
 
     options, function = {"negative_slope": 0.01, "inplace": False}, staticmethod(F.leaky_relu)
     shown = ("negative_slope",)
+
+
+class RReLU(_Activation):
+    """x where x > 0, else a x: in training a is drawn from [lower, upper], else their mean."""
+
+    options = {"lower": 1 / 8, "upper": 1 / 3, "inplace": False}
+    shown = ("lower", "upper")
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.rrelu(input, self.lower, self.upper, self.training, self.inplace)
 
 
 class ELU(_Activation):

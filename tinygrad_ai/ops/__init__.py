@@ -15,6 +15,7 @@ from .create import *  # noqa: F403
 from .cumulative import *  # noqa: F403
 from .decompositions import *  # noqa: F403
 from .diagonal import *  # noqa: F403
+from .distance import *  # noqa: F403
 from .einsum import *  # noqa: F403
 from .elementwise import *  # noqa: F403
 from .gather import *  # noqa: F403

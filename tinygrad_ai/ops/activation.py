@@ -154,7 +154,7 @@ def prelu(input: Any, weight: Any) -> Any:
     return where(input > 0, input, w * input)
 
 
-def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
+def threshold(input: Any, threshold: float, value: float) -> Any:
     """x where x > threshold, else value."""
     return where(input > threshold, input, value)
 

@@ -13,9 +13,10 @@ from ..autograd.mode import state
 from ..backend import dtypes
 from ..errors import DTypeError, InplaceError, ShapeError
 from ..tensor import Tensor, method, wrap
+from . import activation, compare, cumulative, diagonal, matmul, rounding, shape, special
 from . import arithmetic as ar
 from . import elementwise as ew
-from . import rounding, special, trigonometry
+from . import trigonometry as trig
 
 __all__: list[str] = []
 
@@ -48,6 +49,11 @@ def before(x: Tensor, args: tuple[Any, ...]) -> Tensor:
     return x
 
 
+def kept(function: Any, x: Tensor, inplace: bool) -> Tensor:
+    """function(x), in x's memory if `inplace`: what PyTorch's argument of that name asks for."""
+    return overwrite(x, function(before(x, ())), "inplace=True") if inplace else function(x)
+
+
 def refuse(x: Tensor, what: str) -> None:
     """Raises InplaceError where a change in place would make gradients wrong."""
     if x.node is not None and x.is_leaf:
@@ -74,17 +80,24 @@ def _in_place(name: str, function: Any) -> None:
 
 
 _SAME = {
-    ew: "abs absolute addcdiv addcmul clamp clamp_max clamp_min clip copysign exp2 expm1 lerp "
-    "log10 log1p log2 multiply nan_to_num negative reciprocal rsqrt sgn sigmoid sign square "
+    activation: "relu",
+    compare: "bitwise_and bitwise_not bitwise_or bitwise_xor eq ge greater greater_equal gt le "
+    "less less_equal logical_and logical_not logical_or logical_xor lt ne not_equal",
+    cumulative: "cumprod cumsum",
+    diagonal: "tril triu",
+    ew: "abs absolute addcdiv addcmul clamp clamp_max clamp_min clip copysign exp2 expm1 heaviside "
+    "lerp log10 log1p log2 multiply nan_to_num negative reciprocal rsqrt sgn sigmoid sign square "
     "subtract add sub",
+    matmul: "addbmm addmm addmv addr baddbmm",
     rounding: "ceil div divide fix floor floor_divide fmod frac remainder round trunc",
     special: "erf erfc erfinv lgamma digamma logit xlogy",
-    trigonometry: "sin cos tan asin acos atan sinh cosh asinh acosh atanh",
+    trig: "acos acosh arccos arccosh arcsin arcsinh arctan arctan2 arctanh asin asinh atan atan2 "
+    "atanh cos cosh deg2rad hypot rad2deg sin sinc sinh tan",
 }
 for _module, _names in _SAME.items():
     for _name in _names.split():
         _in_place(_name, getattr(_module, _name))
-for _op in (ar.mul, ar.neg, ar.pow, ar.exp, ar.log, ar.sqrt, ar.tanh):
+for _op in (ar.true_divide, ar.mul, ar.neg, ar.pow, ar.exp, ar.log, ar.sqrt, ar.tanh):
     _in_place(_op.name, _op)
 for _name, _function in {
     "__iadd__": ar.add, "__isub__": ar.sub, "__imul__": ar.mul, "__itruediv__": ar.true_divide,
@@ -97,15 +110,32 @@ for _name, _function in {
     setattr(Tensor, _name, _change)
 
 
+def _reshaped(name: str, function: Any) -> None:
+    """Attaches `name_`, which gives the tensor another view of its own memory."""
+
+    def change(self: Tensor, *args: Any, **options: Any) -> Tensor:
+        if state.grad and self.node is not None and self.is_leaf:
+            refuse(self, f"{name}_")
+        result = function(self, *args, **options)
+        self.array, self.node = result.array, result.node
+        return self
+
+    change.__name__ = f"{name}_"
+    change.__doc__ = f"Makes this tensor what {name} gives, of the same memory; returns it."
+    setattr(Tensor, change.__name__, change)
+
+
+for _name in ["squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze"]:
+    _reshaped(_name, getattr(shape, _name))
+
+
 @method
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """The values of another tensor, broadcast and converted, in this tensor's memory."""
     source = src if isinstance(src, Tensor) else Tensor(src)
     value = source.to(self.dtype)  # type: ignore[attr-defined]
     if value.shape != self.shape:
-        from .shape import broadcast_to
-
-        value = broadcast_to(value, self.shape)
+        value = shape.broadcast_to(value, self.shape)
     elif value is source and value.node is None:
         value = source
     return overwrite(self, value, "copy_")
@@ -119,6 +149,17 @@ def fill_(self: Tensor, value: Any) -> Tensor:
     from .create import full_like
 
     return overwrite(self, full_like(self, value), "fill_")
+
+
+@method
+def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tensor:
+    """One value where all indices are equal; of a tall matrix, with `wrap`, again and again."""
+    if self.ndim < 2 or (self.ndim > 2 and len(set(self.shape)) > 1):
+        raise ShapeError(f"fill_diagonal_ expects a matrix or a cube, got {tuple(self.shape)}")
+    xp = backend.of(self.array).xp
+    mask = xp.zeros(self.shape, bool)
+    xp.fill_diagonal(mask, True, wrap)
+    return self.masked_fill_(mask, fill_value)  # type: ignore[attr-defined]
 
 
 @method

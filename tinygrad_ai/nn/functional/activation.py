@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any
 
 from ...errors import ArgumentError, ShapeError
 from ...ops import activation as act
-from ...ops.activation import _softplus, gelu, prelu, threshold
-from ...ops.arithmetic import tanh
-from ...ops.elementwise import abs, sigmoid
+from ...ops.activation import _softplus, gelu, prelu
+from ...ops.arithmetic import log, tanh
+from ...ops.create import zeros_like
+from ...ops.elementwise import abs, log1p, sigmoid
+from ...ops.inplace import kept
 from ...ops.joining import chunk
+from ...ops.random import rand_like
+from ...ops.reduce import argmax
+from ...ops.scatter import scatter
 from ...ops.select import where
 from ...ops.softmax import log_softmax
 from ...ops.softmax import softmax as _softmax
 
 __all__ = [
-    "celu", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh",
-    "leaky_relu", "log_softmax", "logsigmoid", "mish", "prelu", "relu", "relu6", "selu", "sigmoid",
+    "celu", "celu_", "elu", "elu_", "gelu", "glu", "gumbel_softmax", "hardshrink", "hardsigmoid",
+    "hardswish", "hardtanh", "hardtanh_", "leaky_relu", "leaky_relu_", "log_softmax", "logsigmoid",
+    "mish", "prelu", "relu", "relu6", "relu_", "rrelu", "rrelu_", "selu", "selu_", "sigmoid",
     "silu", "softmax", "softmin", "softplus", "softshrink", "softsign", "tanh", "tanhshrink",
-    "threshold",
+    "threshold", "threshold_",
 ]  # fmt: skip
-
-
-def _kept(input: Any, result: Any, inplace: bool) -> Any:
-    """The result, written into the input's memory if `inplace` asks for that."""
-    if not inplace:
-        return result
-    from ...ops.inplace import overwrite
-
-    return overwrite(input, result, "inplace=True")
 
 
 def relu(input: Any, inplace: bool = False) -> Any:
     """max(x, 0); the slope at 0 is 0."""
-    return _kept(input, act.relu(input), inplace)
+    return kept(act.relu, input, inplace)
 
 
 def relu6(input: Any, inplace: bool = False) -> Any:
@@ -44,52 +42,60 @@ def relu6(input: Any, inplace: bool = False) -> Any:
 
 def leaky_relu(input: Any, negative_slope: float = 0.01, inplace: bool = False) -> Any:
     """x where x > 0, else negative_slope x."""
-    return _kept(input, act.leaky_relu(input, negative_slope), inplace)
+    return kept(lambda x: act.leaky_relu(x, negative_slope), input, inplace)
 
 
 def elu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha (eˣ - 1)."""
-    return _kept(input, act.elu(input, alpha), inplace)
+    return kept(lambda x: act.elu(x, alpha), input, inplace)
 
 
 def selu(input: Any, inplace: bool = False) -> Any:
     """elu with the constants that keep mean 0 and variance 1 (Klambauer et al., 2017)."""
-    return _kept(input, act.selu(input), inplace)
+    return kept(act.selu, input, inplace)
 
 
 def celu(input: Any, alpha: float = 1.0, inplace: bool = False) -> Any:
     """x where x > 0, else alpha (e^(x / alpha) - 1)."""
-    return _kept(input, act.celu(input, alpha), inplace)
+    return kept(lambda x: act.celu(x, alpha), input, inplace)
 
 
 def silu(input: Any, inplace: bool = False) -> Any:
     """x sigmoid(x)"""
-    return _kept(input, act.silu(input), inplace)
+    return kept(act.silu, input, inplace)
 
 
 def mish(input: Any, inplace: bool = False) -> Any:
     """x tanh(softplus(x)) (Misra, 2019)."""
-    return _kept(input, input * tanh(softplus(input)), inplace)
+    return kept(lambda x: x * tanh(softplus(x)), input, inplace)
 
 
 def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Any:
     """Limited to [min_val, max_val]; the slope is 0 at both ends."""
     if min_val > max_val:
         raise ArgumentError(f"hardtanh expects min_val <= max_val, got {min_val} and {max_val}")
-    result = where(input >= max_val, max_val, where(input <= min_val, min_val, input))
-    return _kept(input, result, inplace)
+    return kept(
+        lambda x: where(x >= max_val, max_val, where(x <= min_val, min_val, x)), input, inplace
+    )
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
     """min(max(x + 3, 0), 6) / 6"""
-    return _kept(input, relu6(input + 3) / 6, inplace)
+    return kept(lambda x: relu6(x + 3) / 6, input, inplace)
 
 
 def hardswish(input: Any, inplace: bool = False) -> Any:
     """x hardsigmoid(x); the slope at -3 is 0 and at 3 is 1, as PyTorch has it."""
-    middle = input * (input + 3) / 6
-    result = where(input <= -3, input * 0, where(input >= 3, input, middle))
-    return _kept(input, result, inplace)
+
+    def function(x: Any) -> Any:
+        return where(x <= -3, x * 0, where(x >= 3, x, x * (x + 3) / 6))
+
+    return kept(function, input, inplace)
+
+
+def threshold(input: Any, threshold: float, value: float, inplace: bool = False) -> Any:
+    """x where x > threshold, else value."""
+    return kept(lambda x: act.threshold(x, threshold, value), input, inplace)
 
 
 def softplus(input: Any, beta: float = 1.0, threshold: float = 20.0) -> Any:
@@ -148,3 +154,39 @@ def _chosen(x: Any, dim: int | None) -> int:
             "softmax needs a dim; PyTorch's implicit choice is deprecated", "dim=-1"
         )
     return dim
+
+
+def rrelu(
+    input: Any,
+    lower: float = 1 / 8,
+    upper: float = 1 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Any:
+    """x where x > 0, else a x: in training a is drawn from [lower, upper], else their mean."""
+    if lower > upper:
+        raise ArgumentError(f"rrelu expects lower <= upper, got {lower} and {upper}")
+    slope = rand_like(input) * (upper - lower) + lower if training else (lower + upper) / 2
+    return kept(lambda x: where(x > 0, x, x * slope), input, inplace)
+
+
+def gumbel_softmax(
+    logits: Any, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
+) -> Any:
+    """A sample of the categorical distribution, made differentiable (Jang et al., 2017).
+
+    softmax((logits + Gumbel noise) / tau); `hard` rounds it to one-hot and keeps the soft slope.
+    `eps` is, as in PyTorch, no longer of effect.
+    """
+    noise = -log(-log1p(-rand_like(logits)))
+    soft = _softmax((logits + noise) / tau, dim)
+    if not hard:
+        return soft
+    index = argmax(soft, dim, keepdim=True)
+    return scatter(zeros_like(soft), dim, index, 1.0) - soft.detach() + soft
+
+
+relu_, leaky_relu_, elu_, selu_, celu_, hardtanh_, rrelu_, threshold_ = [
+    partial(f, inplace=True)
+    for f in (relu, leaky_relu, elu, selu, celu, hardtanh, rrelu, threshold)
+]

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...errors import ArgumentError
 from ...ops.create import zeros_like
+from ...ops.inplace import kept
 from ...ops.random import bernoulli, rand
 from ...ops.select import where
 
@@ -27,60 +28,56 @@ def _keep(x: Any, shape: Any, p: float) -> Any:
     return bernoulli(rand(shape, dtype="float32"), 1 - p).to(x.dtype)
 
 
-def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
-    """In training, elements are 0 with probability p, else x / (1 - p) (Hinton et al., 2012)."""
-    _checked(p)
-    if not training or p == 0:
-        return input
-    if p == 1:
-        return input * zeros_like(input)
-    return input * (_keep(input, input.shape, p) / (1 - p))
-
-
-def _channelwise(input: Any, p: float, training: bool, rank: int) -> Any:
-    """Whole channels dropped; rank counts the dimensions after them."""
+def _dropped(input: Any, p: float, training: bool, inplace: bool, rank: int) -> Any:
+    """Dropout of blocks that reach over the last `rank` dimensions."""
     _checked(p)
     if not training or p == 0:
         return input
     lead = tuple(input.shape[: input.ndim - rank])
     mask = _keep(input, lead + (1,) * rank, p)
-    return input * (mask / (1 - p) if p < 1 else mask)
+    return kept(lambda x: x * (mask / (1 - p) if p < 1 else mask), input, inplace)
+
+
+def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
+    """In training, elements are 0 with probability p, else x / (1 - p) (Hinton et al., 2012)."""
+    return _dropped(input, p, training, inplace, 0)
 
 
 def dropout1d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Dropout of whole channels of (N, C, L) or (C, L)."""
-    return _channelwise(input, p, training, 1)
+    return _dropped(input, p, training, inplace, 1)
 
 
 def dropout2d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Dropout of whole channels of (N, C, H, W) or (C, H, W)."""
-    return _channelwise(input, p, training, 2)
+    return _dropped(input, p, training, inplace, 2)
 
 
 def dropout3d(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
     """Dropout of whole channels of (N, C, D, H, W) or (C, D, H, W)."""
-    return _channelwise(input, p, training, 3)
+    return _dropped(input, p, training, inplace, 3)
 
 
-def _alpha(input: Any, p: float, training: bool, shape: Any) -> Any:
+def _alpha(input: Any, p: float, training: bool, inplace: bool, shape: Any) -> Any:
     """Dropped elements get selu's lower limit; mean and variance are kept."""
     _checked(p)
     if not training or p == 0:
         return input
     if p == 1:
-        return input * zeros_like(input)
+        return kept(lambda x: x * zeros_like(x), input, inplace)
     scale = 1 / math.sqrt((1 - p) * (1 + p * SELU_SATURATION**2))
-    kept = _keep(input, shape, p) == 1
-    return where(kept, input, SELU_SATURATION) * scale - scale * p * SELU_SATURATION
+    mask = _keep(input, shape, p) == 1
+    shift = scale * p * SELU_SATURATION
+    return kept(lambda x: where(mask, x, SELU_SATURATION) * scale - shift, input, inplace)
 
 
 def alpha_dropout(input: Any, p: float = 0.5, training: bool = False, inplace: bool = False) -> Any:
     """Dropout for selu networks (Klambauer et al., 2017)."""
-    return _alpha(input, p, training, input.shape)
+    return _alpha(input, p, training, inplace, input.shape)
 
 
 def feature_alpha_dropout(
     input: Any, p: float = 0.5, training: bool = False, inplace: bool = False
 ) -> Any:
     """alpha_dropout of whole channels."""
-    return _alpha(input, p, training, (*input.shape[:2], *[1] * (input.ndim - 2)))
+    return _alpha(input, p, training, inplace, (*input.shape[:2], *[1] * (input.ndim - 2)))
