@@ -159,7 +159,8 @@ CASES = [
     case("PoissonNLLLoss", (), X, X),
 ]  # fmt: skip
 RANDOM = {
-    "RReLU", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "AlphaDropout", "FeatureAlphaDropout",
+    "AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout",
+    "RReLU",
 }  # fmt: skip
 # Containers and bases have tests of their own below; BCELoss needs inputs in (0, 1).
 ELSEWHERE = {
