@@ -353,6 +353,7 @@ def test_a_decorated_function_may_call_itself_and_fail() -> None:
     assert ta.is_grad_enabled()
 
 
+@pytest.mark.filterwarnings("ignore:the .type, exc, tb.:DeprecationWarning")  # in PyTorch itself
 def test_modes_on_generators_hold_inside_only() -> None:
     def program(T: Any) -> Any:
         events: list[Any] = []
