@@ -1,6 +1,6 @@
 """Rows for ops/activation.py and nn/functional/activation.py."""
 
-from tests.optable import far, row, t, val
+from tests.optable import far, ints, row, t, val
 
 F = "nn.functional."
 EDGES = val([-6.0, -3.0, -1.0, -0.5, 0.0, 0.5, 1.0, 3.0, 6.0])
@@ -10,6 +10,8 @@ PLAIN = (
     "hardshrink", "sigmoid", "tanh",
 )  # fmt: skip
 ROWS = [
+    row(F + "hardtanh", ints(5, 4), -2.0, 2.0),
+    row(F + "relu6", val([-3, 4, 9])),
     *[row(F + name, far(3, 4)) for name in PLAIN],
     *[row(F + name, EDGES, kink=True) for name in PLAIN],
     # PyTorch has no second derivative of hardsigmoid, and rounds its 1/6 to float32.

@@ -1,8 +1,10 @@
 """Rows for ops/arithmetic.py."""
 
-from tests.optable import pos, row, t, val
+from tests.optable import ints, pos, row, t, val
 
 ROWS = [
+    row("pow", ints(3, 4), val([-1, -2, 0, 3])),
+    row("pow", val([1, -1, 2, -1]), val([-1, -3, -1, 2])),
     row("add", t(3, 4), t(3, 4)),
     row("add", t(3, 1), t(4)),
     row("sub", t(3, 4), t()),

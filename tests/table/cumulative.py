@@ -4,6 +4,10 @@ from tests.optable import distinct, ints, row, t, val
 
 ZEROS = val([[2.0, 0.0, 3.0, 4.0], [1.0, 2.0, 0.0, 0.0]])
 ROWS = [
+    row("logcumsumexp", val([0.0, 900.0, -5.0, 900.5]), 0, kink=True),
+    row("logcumsumexp", val([[-900.0, 0.0, 3.0], [1.0, 2.0, -700.0]]), 1, kink=True),
+    row("cummax", val(2.5), 0, order=0),
+    row("diff", val([True, False, True])),
     row("cumsum", t(3, 4), 0),
     row("cumsum", t(3, 4), -1),
     row("cumsum", t(), 0),

@@ -2,10 +2,15 @@
 
 from math import inf, nan
 
+import numpy as np
+
 from tests.optable import distinct, far, ints, nograd, pos, row, t, unit, val
 
 NAN = val([nan, 1.0, nan, 2.0])
 ROWS = [
+    row("sign", val([np.nan, np.inf, -0.0, 0.0, -3.0]), kink=True),
+    row("heaviside", val([np.nan, -1.0, 0.0, 2.0]), nograd(4), order=0),
+    row("square", val([True, False])),
     row("abs", far(3, 4)),
     row("abs", val([-1.0, 0.0, 2.0, -0.0]), kink=True),
     row("abs", ints(5, 3), order=0),

@@ -20,6 +20,10 @@ def every(name, *inputs, **options):
 
 
 ROWS = [
+    row(F + "mse_loss", t(3, 4), t(3, 4), weight=pos(3, 4)),
+    row(F + "l1_loss", t(3, 4), t(3, 4), weight=pos(3, 4), reduction="sum"),
+    row(F + "huber_loss", t(3, 4), t(3, 4), weight=pos(3, 4), reduction="none"),
+    row(F + "hinge_embedding_loss", t(5), t(5)),
     *every("cross_entropy", t(4, 5), ints(5, 4)),
     *every("cross_entropy", t(4, 5), ints(5, 4), weight=weights(5)),
     *every("cross_entropy", t(4, 5), IGNORED),

@@ -2,11 +2,15 @@
 
 from math import inf, nan
 
+import numpy as np
+
 from tests.optable import bools, distinct, far, ints, nograd, pos, row, t, val
 
 TIES = val([[1.0, 3.0, 3.0], [2.0, 2.0, 2.0]])
 HOLES = val([[1.0, nan, 3.0], [nan, nan, 2.0]])
 ROWS = [
+    row("all", val(np.uint8([0, 3]))),
+    row("any", val(np.uint8([[0, 3], [0, 0]])), 1),
     *[row(n, t(2, 3, 4)) for n in ("sum", "mean", "prod")],
     *[row(n, t(2, 3, 4), 1) for n in ("sum", "mean", "prod")],
     *[row(n, t(2, 3, 4), -1, True) for n in ("sum", "mean", "prod")],

@@ -9,6 +9,9 @@ from tests.optable import Input, distinct, ints, nograd, row, t, val
 HOLES = val([[1.0, nan, 3.0], [5.0, 4.0, 2.0]])
 SHARES = Input(lambda rng: np.array([0.0, 0.25, 1.0]), grad=False)
 ROWS = [
+    row("median", val(np.zeros((0, 3))), order=0),
+    row("mode", val(2.5), order=0),
+    row("histc", val(2.5), bins=4, order=0),
     row("sort", distinct(3, 4)),
     row("sort", distinct(3, 4), 0, True),
     row("sort", val([3, 1, 2, 1]), stable=True, order=0),

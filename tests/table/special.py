@@ -1,8 +1,13 @@
 """Rows for ops/special.py."""
 
+import numpy as np
+
 from tests.optable import pos, row, t, unit, val
 
 ROWS = [
+    row("lgamma", val([-np.inf, np.inf, 2.0]), order=0),
+    row("erf", val(np.float16([0.5, -2.0])), order=0),
+    row("xlogy", val(np.float32([0.5, 2.0])), 2, order=0),
     row("erf", t(3, 4)),
     row("erfc", t(3, 4)),
     row("erfinv", unit(3, 4)),

@@ -99,7 +99,7 @@ class Op:
             arrays, parents, be, _ = unwrap(self.align(self, args))
         try:
             y = self.forward(be, *arrays, **attrs)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise said_clearly(error, self.name, arrays) from None
         if type(y) is tuple:
             y = tuple([be.as_array(a) for a in y])

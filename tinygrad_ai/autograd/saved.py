@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..backend import storage
-from ..errors import GraphFreedError, InplaceError, ShapeError, TinygradError
+from ..errors import DTypeError, GraphFreedError, InplaceError, ShapeError, TinygradError
 from ..tensor import Node
 
 
@@ -29,8 +29,11 @@ def check_unchanged(array: Any, role: str, node: Node) -> None:
         )
 
 
-def said_clearly(error: ValueError, name: str, arrays: list[Any]) -> Exception:
-    """The array library's complaint about shapes that do not broadcast, as a ShapeError."""
+def said_clearly(error: Exception, name: str, arrays: list[Any]) -> Exception:
+    """The array library's complaint about shapes or numbers that do not fit, in our words."""
+    if isinstance(error, OverflowError):
+        dtype = next(a.dtype for a in arrays if hasattr(a, "dtype"))
+        return DTypeError(f"{name}: {error}", f"x.to(ta.int64) holds what {dtype} cannot")
     if isinstance(error, TinygradError) or "broadcast" not in str(error):
         return error
     shapes = " and ".join([str(a.shape) for a in arrays if hasattr(a, "shape")])

@@ -10,6 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import DTypeError
+
 TABLE: dict[str, Callable[..., Any]] = {}
 
 
@@ -31,6 +33,21 @@ def total(be: Any, x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
     ):
         return be.add.reduce(x, axis=dim, keepdims=keepdim, dtype="float64").astype(x.dtype)
     return be.add.reduce(x, axis=dim, keepdims=keepdim)
+
+
+@kernel
+def power(be: Any, a: Any, b: Any) -> Any:
+    """aᵇ. Integers to negative powers, which NumPy refuses, are rounded towards 0."""
+    try:
+        return be.xp.power(a, b)
+    except ValueError as error:
+        if "negative" not in str(error):
+            raise
+    if not hasattr(b, "dtype"):
+        raise DTypeError(f"expected a power >= 0 for a {a.dtype} tensor, got {b}", "x.float() ** b")
+    below = b < 0
+    y = be.xp.power(a, be.xp.where(below, -b % 2, b))
+    return be.xp.where(below & (be.abs(a) != 1), 0, y).astype(y.dtype)
 
 
 @kernel

@@ -13,24 +13,29 @@ def _special() -> Any:
     return special
 
 
+# SciPy has no float16: it answers in a wider dtype.
+
+
 @kernel
 def erf(be: Any, x: Any) -> Any:
-    return _special().erf(x)
+    return _special().erf(x).astype(x.dtype, copy=False)
 
 
 @kernel
 def erfc(be: Any, x: Any) -> Any:
-    return _special().erfc(x)
+    return _special().erfc(x).astype(x.dtype, copy=False)
 
 
 @kernel
 def erfinv(be: Any, x: Any) -> Any:
-    return _special().erfinv(x)
+    return _special().erfinv(x).astype(x.dtype, copy=False)
 
 
 @kernel
 def lgamma(be: Any, x: Any) -> Any:
-    return _special().gammaln(x)
+    """PyTorch's value at -inf is inf."""
+    y = _special().gammaln(x)
+    return be.xp.where(x == -be.inf, be.inf, y).astype(x.dtype)
 
 
 @kernel
@@ -51,4 +56,4 @@ def polygamma(be: Any, n: int, x: Any) -> Any:
 
 @kernel
 def xlogy(be: Any, a: Any, b: Any) -> Any:
-    return _special().xlogy(a, b)
+    return _special().xlogy(a, b).astype(be.xp.result_type(a, b), copy=False)

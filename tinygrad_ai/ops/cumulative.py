@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.op import op
+from ..backend.dtypes import bool_
 from ..tensor import methods
 from .arguments import axis, raw
 from .arithmetic import exp
@@ -71,17 +72,34 @@ def product_of_others(x: Any, dim: tuple[int, ...]) -> Any:
 @op(dtypes="float")
 def _logcumsumexp(be, x, *, dim):
     """y[i] = log Σ e^x[:i+1];   gx[k] = e^x[k] Σ over i >= k of g[i] e^-y[i]"""
-    return be.logaddexp.accumulate(x, axis=dim)
+    return be.logaddexp.accumulate(x, axis=dim) if x.ndim else x
 
 
 @_logcumsumexp.vjp
 def _(g, y, x, *, dim):
-    return flip(_cumsum(flip(g * exp(-y), dim), dim=dim), dim) * exp(x)
+    if not x.ndim or not x.shape[dim]:
+        return g
+    top, low = raw(y).max(axis=dim, keepdims=True), raw(y).min(axis=dim, keepdims=True)
+    if (top - low < 80).all():  # one shift keeps all powers within float32
+        return flip(_cumsum(flip(g * exp(top - y), dim), dim=dim), dim) * exp(x - top)
+    return _weights_of_later(g, y, dim) * exp(x - y)
+
+
+def _weights_of_later(g: Any, y: Any, dim: int) -> Any:
+    """t[k] = Σ over i >= k of g[i] e^(y[k] - y[i]), from the end: no power is above 1."""
+    n = g.shape[dim]
+    parts = [narrow(g, dim, n - 1, 1)]
+    for k in range(n - 2, -1, -1):
+        fall = exp(narrow(y, dim, k, 1) - narrow(y, dim, k + 1, 1))
+        parts.append(narrow(g, dim, k, 1) + fall * parts[-1])
+    return cat(parts[::-1], dim)
 
 
 @op
 def _running(be, x, *, dim, largest):
     """y = the largest (smallest) so far and its last index;   gx = g added at those indices"""
+    if not x.ndim:
+        return x, be.zeros((), "int64")
     values = (be.maximum if largest else be.minimum).accumulate(x, axis=dim)
     shape = [-1 if i == dim else 1 for i in range(x.ndim)]
     place = be.arange(x.shape[dim]).reshape(shape)
@@ -135,7 +153,8 @@ def diff(input: Any, n: int = 1, dim: int = -1) -> Any:
     i = axis(dim, input.ndim)
     for _ in range(n):
         left = max(input.shape[i] - 1, 0)
-        input = narrow(input, i, input.shape[i] - left, left) - narrow(input, i, 0, left)
+        later, earlier = narrow(input, i, input.shape[i] - left, left), narrow(input, i, 0, left)
+        input = later - earlier if input.dtype != bool_ else later != earlier
     return input
 
 

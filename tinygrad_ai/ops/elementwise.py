@@ -36,8 +36,8 @@ def _(g, x):
 
 @op
 def sign(be, x):
-    """y = -1, 0 or 1;   gx = 0"""
-    return x if x.dtype.kind == "b" else be.sign(x)
+    """y = -1, 0 or 1, and 0 for NaN;   gx = 0"""
+    return x if x.dtype.kind == "b" else (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)
 
 
 @sign.vjp
@@ -125,7 +125,7 @@ def _(g, y):
 @op
 def square(be, x):
     """y = x²;   gx = 2 g x"""
-    return x * x
+    return x * x if x.dtype.kind != "b" else x.astype("int64")
 
 
 @square.vjp
@@ -325,8 +325,8 @@ def _(g, y, a, b):
 
 @op(dtypes="same")
 def heaviside(be, x, values):
-    """y = 0 below 0, `values` at 0, 1 above; not differentiable"""
-    return be.heaviside(x, values).astype(x.dtype)
+    """y = 0 below 0 and for NaN, `values` at 0, 1 above; not differentiable"""
+    return be.xp.where(x == 0, values, (x > 0).astype(x.dtype)).astype(x.dtype)
 
 
 def add(input: Any, other: Any, *, alpha: float = 1) -> Any:

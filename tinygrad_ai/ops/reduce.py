@@ -255,13 +255,17 @@ def _any(be, x, *, dim, keepdim):
 
 
 def all(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Whether all elements are true."""
-    return _all(input, dim=axes(dim, input.ndim), keepdim=keepdim)
+    """Whether all elements are true: a bool, or for uint8, as in PyTorch, uint8."""
+    return _uint8_or_bool(_all(input, dim=axes(dim, input.ndim), keepdim=keepdim), input)
 
 
 def any(input: Any, dim: Any = None, keepdim: bool = False) -> Any:
-    """Whether any element is true."""
-    return _any(input, dim=axes(dim, input.ndim), keepdim=keepdim)
+    """Whether any element is true: a bool, or for uint8, as in PyTorch, uint8."""
+    return _uint8_or_bool(_any(input, dim=axes(dim, input.ndim), keepdim=keepdim), input)
+
+
+def _uint8_or_bool(found: Any, input: Any) -> Any:
+    return found.to(dtypes.uint8) if input.dtype == dtypes.uint8 else found
 
 
 @op

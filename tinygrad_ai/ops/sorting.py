@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from .. import backend
@@ -10,6 +11,7 @@ from ..backend import dtypes
 from ..errors import ArgumentError, DTypeError, RangeError
 from ..tensor import methods, wrap
 from .arguments import axis, raw
+from .create import zeros
 from .gather import gather
 from .reduce import Extreme, _place_along, _select_along
 from .select import where
@@ -94,7 +96,7 @@ def _at_rank(x: Any, rank: Any, dim: int, keepdim: bool) -> Extreme:
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median; with dim also its index. NaN if there is one."""
     if dim is None:
-        return median(ravel(input), 0)[0]
+        return median(ravel(input), 0)[0] if input.numel() else input.sum() * math.nan
     i, array = axis(dim, input.ndim), raw(input)
     size = array.shape[i] if array.ndim else 1
     known = (array == array).sum(axis=i, keepdims=True) if array.ndim else 1
@@ -105,7 +107,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median of what is not NaN; with dim also its index."""
     if dim is None:
-        return nanmedian(ravel(input), 0)[0]
+        return nanmedian(ravel(input), 0)[0] if input.numel() else input.sum() * math.nan
     i, array = axis(dim, input.ndim), raw(input)
     count = (array == array).sum(axis=i, keepdims=True) if array.ndim else 1
     rank = backend.numpy.maximum(count - 1, 0) // 2
@@ -114,6 +116,8 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
 
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Extreme:
     """The most frequent value along dim (the smallest of several), and where it was last."""
+    if not input.ndim:
+        return Extreme(input, zeros((), dtype="int64"))
     i, array = axis(dim, input.ndim), raw(input)
     rows = backend.numpy.moveaxis(array, i, -1)
     flat = rows.reshape(-1, rows.shape[-1])
@@ -247,7 +251,7 @@ def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     array = raw(input)
     low, high = (array.min(), array.max()) if min == max == 0 and array.size else (min, max)
     if low == high:
-        low, high = low - 1, high + 1
+        low, high = float(low) - 1, float(high) + 1
     counts, _ = backend.numpy.histogram(array, bins, (float(low), float(high)))
     return wrap(counts.astype(array.dtype))
 

@@ -6,6 +6,7 @@ import math
 from typing import Any, NamedTuple
 
 from ..autograd.op import op
+from ..backend import dtypes
 from ..errors import DTypeError
 from ..tensor import methods
 from .arguments import axes
@@ -128,7 +129,8 @@ def std_mean(
 
 def cov(input: Any, *, correction: int = 1) -> Any:
     """The covariance matrix of variables in rows, observations in columns."""
-    rows = input.reshape(1, -1) if input.ndim < 2 else input
+    x = input if dtypes.is_floating(input.dtype) else input.to(dtypes.get_default_dtype())
+    rows = x.reshape(1, -1) if x.ndim < 2 else x
     centred = rows - mean(rows, 1, True)
     result = (centred @ centred.mT) / _freedom(rows.shape[1], correction)
     return result if input.ndim > 1 else result.reshape(())

@@ -5,6 +5,7 @@ from ...ops.padding import pad as pad
 from ...ops.scatter import one_hot as one_hot
 from .activation import *  # noqa: F403
 from .attention import *  # noqa: F403
+from .classification import *  # noqa: F403
 from .convolution import *  # noqa: F403
 from .distance import *  # noqa: F403
 from .dropout import *  # noqa: F403

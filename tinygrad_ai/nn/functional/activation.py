@@ -74,9 +74,8 @@ def hardtanh(input: Any, min_val: float = -1.0, max_val: float = 1.0, inplace: b
     """Limited to [min_val, max_val]; the slope is 0 at both ends."""
     if min_val > max_val:
         raise ArgumentError(f"hardtanh expects min_val <= max_val, got {min_val} and {max_val}")
-    return kept(
-        lambda x: where(x >= max_val, max_val, where(x <= min_val, min_val, x)), input, inplace
-    )
+    low, high = (min_val, max_val) if input.is_floating_point() else (int(min_val), int(max_val))
+    return kept(lambda x: where(x >= high, high, where(x <= low, low, x)), input, inplace)
 
 
 def hardsigmoid(input: Any, inplace: bool = False) -> Any:
