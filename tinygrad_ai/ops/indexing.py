@@ -95,6 +95,51 @@ def _part(part: Any) -> Any:
     return part
 
 
+def split(index: Any, ndim: int) -> tuple[Any, Any]:
+    """An index as two: integers and slices first, then arrays.
+
+    PyTorch's integers only select, NumPy's are broadcast with the arrays and may move axes; and to
+    NumPy arrays are apart even if the Ellipsis between them stands for no dimension.
+    """
+    parts = index if isinstance(index, tuple) else (index,)
+    if is_basic(index) or not any([p is Ellipsis or isinstance(p, int) for p in parts]):
+        return None, index
+    taken = [_dims(p) for p in parts]
+    first: list[Any] = []
+    second: list[Any] = []
+    for part, dims in zip(parts, taken, strict=True):
+        if part is Ellipsis:
+            dims = ndim - sum(taken)
+        if part is Ellipsis or backend.is_array(part) or isinstance(part, bool):
+            first += [slice(None)] * dims
+            second += [slice(None)] * dims if part is Ellipsis else [part]
+        else:
+            first.append(part)
+            if not isinstance(part, int):
+                second.append(slice(None))
+    return tuple(first), tuple(second)
+
+
+def _dims(part: Any) -> int:
+    """How many dimensions a part of an index takes."""
+    if part is None or part is Ellipsis or isinstance(part, bool):
+        return 0
+    return int(part.ndim) if backend.is_array(part) and part.dtype.kind == "b" else 1
+
+
+def item(x: Any, index: Any) -> Any:
+    first, second = split(index, x.ndim)
+    return _getitem(x if first is None else _getitem(x, index=first), index=second)
+
+
+def with_item(x: Any, value: Any, index: Any) -> Any:
+    first, second = split(index, x.ndim)
+    if first is None:
+        return _setitem(x, value, index=index)
+    inner = _setitem(_getitem(x, index=first), value, index=second)
+    return _setitem(x, inner, index=first)
+
+
 def checked(x: Any, index: Any, work: Any) -> Any:
     """Runs `work(prepared index)` with NumPy's index errors said in our words."""
     try:
@@ -105,7 +150,7 @@ def checked(x: Any, index: Any, work: Any) -> Any:
 
 @method
 def __getitem__(self: Tensor, index: Any) -> Any:
-    return checked(self, index, lambda i: _getitem(self, index=i))
+    return checked(self, index, lambda i: item(self, i))
 
 
 @method
@@ -117,7 +162,7 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
     if isinstance(value, Tensor) and value.dtype != self.dtype:
         value = value.to(self.dtype)  # type: ignore[attr-defined]
     try:
-        result = checked(self, index, lambda i: _setitem(self, value, index=i))
+        result = checked(self, index, lambda i: with_item(self, value, i))
     except (ValueError, ShapeError) as error:
         raise ShapeError(f"cannot assign to x[...] of shape {self.shape}: {error}") from None
     overwrite(self, result, "x[...] = v")
