@@ -80,6 +80,16 @@ ROWS = [
     ),
     attention(t(2, 3, 4), t(2, 5, 4), t(2, 5, 4), t(3, 5), scale=0.3),
     attention(t(4, 3, 4), t(4, 3, 4), t(4, 3, 4)),
+    # A row that may see nothing gives 0, as PyTorch's fused versions do.
+    row(
+        F + "scaled_dot_product_attention",
+        t(1, 1, 2, 4),
+        t(1, 1, 3, 4),
+        t(1, 1, 3, 4),
+        val([[True, False, True], [False] * 3]),
+        kink=True,
+        order=1,
+    ),  # fmt: skip
     attention(
         t(1, 4, 3, 4),
         t(1, 2, 3, 4),

@@ -82,7 +82,10 @@ def embedding_grad(
 
 @kernel
 def attention(be: Any, q: Any, k: Any, v: Any, bias: Any, scale: float) -> tuple[Any, Any]:
-    """softmax(scale q kᵀ + bias) v, and log Σ exp of each row of scores."""
+    """softmax(scale q kᵀ + bias) v, and log Σ exp of each row of scores.
+
+    A row with no finite score has probabilities 0 (and counts as log-sum 0), as in PyTorch.
+    """
     scores = be.matmul(q, be.swapaxes(k, -1, -2))
     scores *= scale
     if bias is not None:
@@ -91,6 +94,7 @@ def attention(be: Any, q: Any, k: Any, v: Any, bias: Any, scale: float) -> tuple
     top = be.xp.where(be.isfinite(top), top, 0).astype(scores.dtype)
     e = be.exp(scores - top)
     total = be.total(e, (e.ndim - 1,), True)
+    total[total == 0] = 1
     return be.matmul(e / total, v), (be.log(total) + top)[..., 0]
 
 

@@ -9,11 +9,11 @@ from .. import backend
 from ..errors import ArgumentError, ShapeError
 from ..ops.arguments import raw
 from ..ops.create import empty, zeros
-from ..ops.joining import chunk
+from ..ops.joining import cat, chunk
 from ..ops.matmul import matmul
 from ..ops.reduce import mean
 from ..ops.select import where
-from ..ops.shape import reshape, transpose, unsqueeze
+from ..ops.shape import broadcast_to, reshape, transpose, unsqueeze
 from ..tensor import Tensor, wrap
 from . import functional as F
 from . import init
@@ -36,17 +36,21 @@ class MultiheadAttention(Module):
         vdim: int | None = None, batch_first: bool = False, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        if add_bias_kv or add_zero_attn:
-            raise ArgumentError("add_bias_kv and add_zero_attn are not supported")
         if embed_dim % num_heads:
             raise ArgumentError(f"embed_dim {embed_dim} does not divide into {num_heads} heads")
         self.embed_dim, self.num_heads, self.dropout = embed_dim, num_heads, dropout
         self.kdim, self.vdim, self.batch_first = kdim or embed_dim, vdim or embed_dim, batch_first
         self.head_dim = embed_dim // num_heads
+        self.add_zero_attn = add_zero_attn
         self._make_parameters(bias, dtype)
         self.out_proj = Linear(embed_dim, embed_dim, bias, dtype=dtype)
         if bias:
             init.zeros_(self.out_proj.bias)
+        for name in ("bias_k", "bias_v"):
+            added = Parameter(empty(1, 1, embed_dim, dtype=dtype)) if add_bias_kv else None
+            self.register_parameter(name, added)
+            if added is not None:
+                init.xavier_normal_(added)
 
     def _make_parameters(self, bias: bool, dtype: Any) -> None:
         """One matrix for the three projections where their inputs have one size, else three."""
@@ -91,6 +95,7 @@ class MultiheadAttention(Module):
             q, k, v = [transpose(x, 0, 1) for x in (q, k, v)]
         q, k, v = [self.split(x) for x in (q, k, v)]
         bias = self.bias_from(q, k, key_padding_mask, attn_mask)
+        k, v, bias = self.lengthened(k, v, bias)
         p = self.dropout if self.training else 0.0
         if need_weights:
             scores = matmul(q, transpose(k, -2, -1)) / math.sqrt(self.head_dim)
@@ -106,6 +111,20 @@ class MultiheadAttention(Module):
     def split(self, x: Any) -> Any:
         """(N, L, E) to (N, heads, L, E / heads)."""
         return transpose(reshape(x, (x.shape[0], x.shape[1], self.num_heads, self.head_dim)), 1, 2)
+
+    def lengthened(self, k: Any, v: Any, bias: Any) -> Any:
+        """Keys and values with a learned place (add_bias_kv) and a zero one (add_zero_attn)."""
+        ends = []
+        if self.bias_k is not None:
+            ends.append((self.split(self.bias_k), self.split(self.bias_v)))
+        if self.add_zero_attn:
+            ends.append((zeros(1, 1, 1, 1, dtype=k.dtype), zeros(1, 1, 1, 1, dtype=k.dtype)))
+        for last_k, last_v in ends:
+            shape = (*k.shape[:2], 1, self.head_dim)
+            k = cat([k, broadcast_to(last_k, shape)], 2)
+            v = cat([v, broadcast_to(last_v, shape)], 2)
+            bias = None if bias is None else F.pad(bias, (0, 1))
+        return k, v, bias
 
     def bias_from(self, q: Any, k: Any, padding: Any, mask: Any) -> Any:
         """Both masks as one number to add to the scores: (N or 1, heads or 1, L or 1, S)."""

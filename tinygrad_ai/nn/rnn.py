@@ -24,13 +24,16 @@ def rnn_step(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, act: st
     return tanh(z) if act == "tanh" else F.relu(z)
 
 
-def lstm_step(x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
+def lstm_step(
+    x: Any, state: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any, w_hr: Any = None
+) -> Any:
     """i, f, g, o from W_ih x + W_hh h;  c' = σ(f) c + σ(i) tanh g;  h' = σ(o) tanh c'
-    (Hochreiter & Schmidhuber, 1997)"""
+    (Hochreiter & Schmidhuber, 1997), with w_hr projected to W_hr h' (Sak et al., 2014)"""
     h, c = state
     i, f, g, o = chunk(F.linear(x, w_ih, b_ih) + F.linear(h, w_hh, b_hh), 4, -1)
     c = sigmoid(f) * c + sigmoid(i) * tanh(g)
-    return sigmoid(o) * tanh(c), c
+    h = sigmoid(o) * tanh(c)
+    return h if w_hr is None else F.linear(h, w_hr), c
 
 
 def gru_step(x: Any, h: Any, w_ih: Any, w_hh: Any, b_ih: Any, b_hh: Any) -> Any:
@@ -127,20 +130,30 @@ class _Recurrent(Module):
     def __init__(
         self, input_size: int, hidden_size: int, num_layers: int = 1, bias: bool = True,
         batch_first: bool = False, dropout: float = 0.0, bidirectional: bool = False,
-        device: Any = None, dtype: Any = None,
+        proj_size: int = 0, device: Any = None, dtype: Any = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        if proj_size and not (self.has_cell and 0 < proj_size < hidden_size):
+            raise ArgumentError(
+                f"proj_size is for LSTM, from 1 to hidden_size - 1, got {proj_size} "
+                f"for {type(self).__name__} with hidden_size {hidden_size}"
+            )
+        self.proj_size, self.output_size = proj_size, proj_size or hidden_size
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.bias, self.batch_first, self.dropout = bias, batch_first, dropout
         self.bidirectional, self.directions = bidirectional, 2 if bidirectional else 1
         rows = self.gates * hidden_size
         for layer in range(num_layers):
-            width = input_size if layer == 0 else hidden_size * self.directions
+            width = input_size if layer == 0 else self.output_size * self.directions
             for end in self.ends(layer):
                 setattr(self, f"weight_ih{end}", Parameter(empty(rows, width, dtype=dtype)))
-                setattr(self, f"weight_hh{end}", Parameter(empty(rows, hidden_size, dtype=dtype)))
+                w_hh = Parameter(empty(rows, self.output_size, dtype=dtype))
+                setattr(self, f"weight_hh{end}", w_hh)
                 for name in ("bias_ih", "bias_hh") if bias else ():
                     setattr(self, name + end, Parameter(empty(rows, dtype=dtype)))
+                if proj_size:
+                    w = Parameter(empty(proj_size, hidden_size, dtype=dtype))
+                    setattr(self, f"weight_hr{end}", w)
         bound = 1 / math.sqrt(hidden_size)
         for p in self.parameters():
             init.uniform_(p, -bound, bound)
@@ -179,9 +192,9 @@ class _Recurrent(Module):
         return transpose(x, 0, 1) if self.batch_first else x, state
 
     def initial(self, x: Any) -> Any:
-        shape = (self.num_layers * self.directions, x.shape[1], self.hidden_size)
-        h = zeros(shape, dtype=x.dtype)
-        return (h, h) if self.has_cell else h
+        lead = (self.num_layers * self.directions, x.shape[1])
+        h = zeros((*lead, self.output_size), dtype=x.dtype)
+        return (h, zeros((*lead, self.hidden_size), dtype=x.dtype)) if self.has_cell else h
 
     def scan(self, x: Any, state: Any, end: str, backwards: bool) -> tuple[Any, Any]:
         """One layer in one direction along the sequence."""
@@ -189,6 +202,8 @@ class _Recurrent(Module):
         weights = [getattr(self, name + end) for name in names] + (
             [] if self.bias else [None, None]
         )
+        if self.proj_size:
+            weights.append(getattr(self, "weight_hr" + end))
         steps = list(unbind(x, 0))
         outputs = []
         for item in reversed(steps) if backwards else steps:
@@ -199,7 +214,7 @@ class _Recurrent(Module):
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"
         for name, default in (
-            ("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0),
+            ("proj_size", 0), ("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0),
             ("bidirectional", False),
         ):  # fmt: skip
             if getattr(self, name) != default:
