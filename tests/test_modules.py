@@ -404,6 +404,71 @@ def test_hooks() -> None:
     close(m(x), m.forward(x))
 
 
+class Several(nn.Module):
+    """A number in, a nested tuple out: hooks see Tensors at the top level only."""
+
+    def forward(self, x: Any, k: float) -> Any:
+        return x * k, (x,), x + 1
+
+
+@pytest.mark.filterwarnings("ignore:Full backward hook is firing")  # PyTorch says so
+def test_backward_hooks_see_what_pytorchs_see() -> None:
+    class Theirs(torch.nn.Module):
+        forward = Several.forward
+
+    found = []
+    for lib, several in ((ta, Several()), (torch, Theirs())):
+        first, last = lib.nn.Linear(3, 2).double(), lib.nn.Linear(2, 1).double()
+        for k, m in enumerate((first, last)):
+            for p in m.parameters():
+                p.data = lib.ones_like(p) * (k + 0.5)
+        log: list[Any] = []
+
+        def note(name: str, log: Any = log, result: Any = None) -> Any:
+            def hook(module: Any, *grads: Any) -> Any:
+                log.append(
+                    (name, [[g if g is None else g.tolist() for g in part] for part in grads])
+                )
+                return result and tuple(result * g for g in grads[0])
+
+            return hook
+
+        first.register_full_backward_hook(note("first"))  # its input wants no gradient
+        last.register_full_backward_hook(note("last"))
+        last.register_full_backward_hook(note("earlier"), prepend=True)
+        last.register_full_backward_pre_hook(note("pre", result=2))
+        several.register_full_backward_hook(note("several"))
+        x = lib.tensor([[1.0, -2.0, 0.5]], dtype=lib.float64)
+        h = lib.tanh(first(x))
+        a, (_,), c = several(h, 3.0)
+        (last(a) + c.sum()).sum().backward()
+        found.append((log, first.weight.grad.tolist(), last.weight.grad.tolist()))
+    assert [n for n, _ in found[0][0]] == ["pre", "earlier", "last", "several", "first"]
+    for mine, theirs in zip(found[0][0], found[1][0], strict=True):
+        assert mine[0] == theirs[0]
+        assert str(mine[1]) == str(theirs[1])
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-12)
+    np.testing.assert_allclose(found[0][2], found[1][2], rtol=1e-12)
+
+
+def test_a_hook_cannot_give_a_gradient_nobody_wants() -> None:
+    m = nn.Linear(2, 2)
+    m.register_full_backward_hook(lambda mod, gi, go: (go[0],))
+    with pytest.raises(RuntimeError, match="no input requires one"):
+        m(ta.ones(1, 2)).sum().backward()
+
+
+def test_order_of_hooks_and_those_called_after_an_error() -> None:
+    m, seen = nn.Linear(2, 2), []
+    m.register_forward_hook(lambda *_: seen.append("second"))
+    m.register_forward_hook(lambda *_: seen.append("first"), prepend=True)
+    m.register_forward_hook(lambda mod, args, out: seen.append(out is None), always_call=True)
+    m(ta.ones(1, 2))
+    with pytest.raises(ta.errors.ShapeError):
+        m(ta.ones(1, 3))
+    assert seen == ["first", "second", False, True]
+
+
 def test_default_initialisation_has_pytorchs_distribution() -> None:
     ta.manual_seed(0)
     m = nn.Linear(100, 400)

@@ -286,17 +286,29 @@ class Module:
 
     # ---- hooks
 
-    def register_forward_pre_hook(self, hook: Any, *, with_kwargs: bool = False) -> HookHandle:
+    def register_forward_pre_hook(
+        self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False
+    ) -> HookHandle:
         """hook(module, args) before forward; it may return other args."""
-        return hooks.add(self, "before", (hook, with_kwargs))
+        return hooks.add(self, "before", (hook, with_kwargs), prepend)
 
-    def register_forward_hook(self, hook: Any, *, with_kwargs: bool = False) -> HookHandle:
-        """hook(module, args, output) after forward; it may return another output."""
-        return hooks.add(self, "after", (hook, with_kwargs))
+    def register_forward_hook(
+        self, hook: Any, *, prepend: bool = False, with_kwargs: bool = False,
+        always_call: bool = False,
+    ) -> HookHandle:  # fmt: skip
+        """hook(module, args, output) after forward; it may return another output.
 
-    def register_full_backward_hook(self, hook: Any) -> HookHandle:
+        `always_call`: also if forward raised, with None as the output.
+        """
+        return hooks.add(self, "after", (hook, with_kwargs, always_call), prepend)
+
+    def register_full_backward_pre_hook(self, hook: Any, prepend: bool = False) -> HookHandle:
+        """hook(module, grad_output) before the module's backward; may return another one."""
+        return hooks.add(self, "gradient", hook, prepend)
+
+    def register_full_backward_hook(self, hook: Any, prepend: bool = False) -> HookHandle:
         """hook(module, grad_input, grad_output); it may return another grad_input."""
-        return hooks.add(self, "backward", (hook, False))
+        return hooks.add(self, "backward", hook, prepend)
 
     # ---- text
 
