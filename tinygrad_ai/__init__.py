@@ -31,6 +31,8 @@ from .backend.dtypes import int64 as int64
 from .backend.dtypes import promote_types as promote_types
 from .backend.dtypes import set_default_dtype as set_default_dtype
 from .backend.dtypes import uint8 as uint8
+from .backend.native import get_num_threads as get_num_threads
+from .backend.native import set_num_threads as set_num_threads
 from .ops import *  # noqa: F403
 from .serialization import load as load
 from .serialization import save as save

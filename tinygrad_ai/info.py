@@ -38,6 +38,14 @@ def collect() -> dict[str, Any]:
     }
 
 
+def _said(state: dict[str, Any]) -> str:
+    """An accelerator's state in a line."""
+    if not state["available"]:
+        return f"not used: {state['reason']}"
+    rest = [f"{k}: {v}" for k, v in state.items() if k != "available"]
+    return ", ".join(["in use", *rest])
+
+
 def run(args: argparse.Namespace) -> int:
     """The command; returns the exit code."""
     found = collect()
@@ -51,5 +59,5 @@ def run(args: argparse.Namespace) -> int:
     blas = found["blas"]
     print(f"{'BLAS':<14}{blas['name']} {blas['version']}, threads: {blas['threads']}")
     for name, state in found["accelerators"].items():
-        print(f"{name:<14}{'available' if state['available'] else 'not used: ' + state['reason']}")
+        print(f"{name:<14}{_said(state)}")
     return 0

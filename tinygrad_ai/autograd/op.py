@@ -25,7 +25,7 @@ from typing import Any
 
 from .. import backend
 from ..backend import storage
-from ..backend.storage import user_place, written
+from ..backend.storage import latest, user_place
 from ..tensor import Node, wrap
 from .mode import state
 from .outputs import outputs
@@ -144,7 +144,7 @@ class Op:
     def pull(self, node: Node, g: Any, graph: bool, needs: Any = None) -> Any:
         """The rule at work. Fed arrays it is the backward pass; fed Tensors it is recorded."""
         saved = node.saved
-        if graph or written or saved is None:
+        if graph or latest[0] < node.id or saved is None:
             saved = self.examined(node, graph)
         if needs and self.asks_needs:
             saved = (*saved[:-1], needs)

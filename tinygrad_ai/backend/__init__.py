@@ -17,6 +17,7 @@ from ..errors import DeviceError, DTypeError
 from . import dtypes, kernels
 from . import kernels_nn as kernels_nn
 from . import kernels_optim as kernels_optim
+from . import native as native
 from . import special as special
 from .device import CPU, device, require
 from .storage import PACKAGE as PACKAGE
@@ -43,6 +44,7 @@ class Backend(SimpleNamespace):
 
 
 numpy = Backend("numpy", np, CPU)
+native.install(numpy)
 
 # Every type that counts as an array, and who answers for it. NumPy's scalars are 0-d results.
 TABLE: dict[type, Backend] = {np.ndarray: numpy}

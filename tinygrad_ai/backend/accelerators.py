@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DeviceError
+from . import native
 
 SWITCHES = {"native": "TINYGRAD_AI_NATIVE", "cuda": "TINYGRAD_AI_CUDA"}
 
@@ -29,7 +30,7 @@ def reason(name: str) -> str:
     if switch(name) == "0":
         return f"switched off by {SWITCHES[name]}=0"
     if name == "native":
-        return "this version has no compiled CPU kernels; NumPy computes everything"
+        return native.reason
     if find_spec("cupy") is None:
         return "CuPy is not installed, and this version has no CuPy backend yet"
     return "this version has no CuPy backend yet"
@@ -37,7 +38,15 @@ def reason(name: str) -> str:
 
 def report() -> dict[str, dict[str, Any]]:
     """For each accelerator whether it is in use, and if not, why."""
-    return {name: {"available": False, "reason": reason(name)} for name in SWITCHES}
+    report: dict[str, dict[str, Any]] = {
+        name: {"available": False, "reason": reason(name)} for name in SWITCHES
+    }
+    if native.module:
+        report["native"] = {
+            "available": True, "instructions": native.module.isa(),
+            "threads": native.get_num_threads(), "compiler": native.module.compiler,
+        }  # fmt: skip
+    return report
 
 
 def check_required() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import DTypeError
 
 TABLE: dict[str, Callable[..., Any]] = {}
+ACTS = (None, "relu", "leaky_relu", "sigmoid", "tanh", "gelu", "gelu_tanh", "silu")
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -121,6 +122,31 @@ def linear(be: Any, x: Any, w: Any, b: Any, act: str | None) -> Any:
     if act is None:
         return y
     return be.maximum(y, 0, out=y) if act == "relu" else be.activate(y, act)
+
+
+def rows(x: Any) -> Any:
+    """x (..., n) as a matrix of rows; -1 would not do for n = 0."""
+    return x if x.ndim == 2 else x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+@kernel
+def linear_z(be: Any, x: Any, w: Any, b: Any, act: str) -> tuple[Any, Any]:
+    """f(z) and z = x wᵀ + b, for f whose slope needs z."""
+    z = be.linear(x, w, b, None)
+    return be.activate(z, act), z
+
+
+@kernel
+def linear_grad_x(be: Any, g: Any, v: Any, w: Any, act: str | None) -> Any:
+    """(g f'(v)) w"""
+    return be.matmul(g if act is None else be.act_grad(g, v, act), w)
+
+
+@kernel
+def linear_grad_w(be: Any, g: Any, v: Any, x: Any, act: str | None) -> tuple[Any, Any]:
+    """gzᵀ x and Σ gz over all rows, gz = g f'(v)"""
+    gz = rows(g if act is None else be.act_grad(g, v, act))
+    return be.matmul(gz.T, rows(x)), be.total(gz, (0,), False)
 
 
 @kernel

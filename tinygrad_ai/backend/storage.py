@@ -25,15 +25,25 @@ Place = tuple[CodeType, int]  # code and instruction: a line number only if some
 
 
 outside: set[str] = set()  # source files seen so far that are not of this package
+inside: set[str] = set()  # and those that are
 
 
 def user_place() -> Place:
     """The innermost place outside this package."""
     frame = sys._getframe(1)
-    while (code := frame.f_code).co_filename.startswith(PACKAGE) and frame.f_back is not None:
+    code = frame.f_code
+    while (file := code.co_filename) in inside or (file not in outside and _is_ours(file)):
+        if frame.f_back is None:
+            break
         frame = frame.f_back
-    outside.add(code.co_filename)
+        code = frame.f_code
     return code, frame.f_lasti
+
+
+def _is_ours(file: str) -> bool:
+    found = file.startswith(PACKAGE)
+    (inside if found else outside).add(file)
+    return found
 
 
 def line_of(place: Place | None) -> str:
@@ -56,6 +66,7 @@ class Write(NamedTuple):
 
 
 written: dict[int, Write] = {}
+latest = [0]  # the tick of the last write: nodes made after it need no look at `written`
 
 
 def root(array: Any) -> Any:
@@ -71,7 +82,8 @@ def wrote(array: Any) -> None:
     key = id(owner)
     old = written.get(key)
     ref = old.ref if old else weakref.ref(owner, lambda _: written.pop(key, None))
-    written[key] = Write(tick(), old.writes + 1 if old else 1, user_place(), ref)
+    latest[0] = tick()
+    written[key] = Write(latest[0], old.writes + 1 if old else 1, user_place(), ref)
 
 
 def last_write(array: Any) -> Write | None:

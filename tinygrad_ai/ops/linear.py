@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from ..autograd.broadcast import broadcast_to
 from ..autograd.op import op
 from ..errors import ArgumentError, ShapeError
-from .activation import FROM_INPUT, FROM_OUTPUT, act_grad
+from .activation import FROM_INPUT, FROM_OUTPUT, _activate, act_grad, curvature
 from .matmul import _matmul
 from .shape import reshape, transpose
 
@@ -21,33 +23,73 @@ def _linear(be, x, w, b=None, *, act=None):
 
 @_linear.vjp
 def _(g, y, x, w, needs, *, act):
-    return products(act_grad(g, y, act=act), x, w, needs)
+    return grads(g, None if act is None else y, x, w, needs, act)
 
 
 @op(dtypes="same")
 def _linear_z(be, x, w, b=None, *, act):
     """y = f(z), z = x wᵀ + b;   gz = g f'(z), then as linear; z is kept because f' needs it"""
-    z = be.linear(x, w, b, None)
-    return be.activate(z, act), z
+    return be.linear_z(x, w, b, act)
 
 
 @_linear_z.vjp
 def _(g, y, x, w, needs, *, act):
     gy, gz = g
-    if gy is not None:
-        slope = act_grad(gy, y[1], act=act)
-        gz = slope if gz is None else gz + slope
-    return products(gz, x, w, needs)
+    if gz is None:
+        return grads(gy, y[1], x, w, needs, act)
+    gz = gz if gy is None else gz + act_grad(gy, y[1], act=act)
+    return grads(gz, None, x, w, needs, None)
 
 
-def products(gz: Any, x: Any, w: Any, needs: Any) -> tuple[Any, Any, Any]:
-    """The gradients of x, w and b from that of z; only those that are needed."""
-    gx = _matmul(gz, w) if needs[0] else None
-    gw = None
+def grads(g: Any, v: Any, x: Any, w: Any, needs: Any, act: str | None) -> tuple[Any, Any, Any]:
+    """The gradients of x, w and b; only those that are needed."""
+    wants_b = len(needs) > 2 and needs[2]
+    gx = _linear_grad_x(g, v, w, act=act) if needs[0] else None
     if needs[1]:
-        rows = reshape(gz, (-1, gz.shape[-1]))
-        gw = _matmul(transpose(rows, 0, 1), reshape(x, (-1, x.shape[-1])))
-    return gx, gw, gz if len(needs) > 2 and needs[2] else None
+        gw, gb = _linear_grad_w(g, v, x, act=act)
+        return gx, gw, gb if wants_b else None
+    return gx, None, act_grad(g, v, act=act) if wants_b else None
+
+
+@op(dtypes="same")
+def _linear_grad_x(be, g, v, w, *, act):
+    """y = gz w, gz = g f'(v);   ggz = h wᵀ,  gw = gzᵀ h,  then gg and gv through f'"""
+    return be.linear_grad_x(g, v, w, act)
+
+
+@_linear_grad_x.vjp
+def _(h, g, v, w, needs, *, act):
+    gg, gv = through(_matmul(h, transpose(w, 0, 1)), g, v, needs, act)
+    gz = act_grad(g, v, act=act)
+    return gg, gv, _matmul(transpose(rows(gz), 0, 1), rows(h)) if needs[2] else None
+
+
+@op(dtypes="same")
+def _linear_grad_w(be, g, v, x, *, act):
+    """y = gzᵀ x, and Σ gz, gz = g f'(v);   ggz = x hᵀ + h_b,  gx = gz h,  then gg, gv"""
+    return be.linear_grad_w(g, v, x, act)
+
+
+@_linear_grad_w.vjp
+def _(h, g, v, x, needs, *, act):
+    hw, hb = h
+    gx = into = None
+    if hw is not None:
+        into = _matmul(x, transpose(hw, 0, 1))
+        gx = _matmul(act_grad(g, v, act=act), hw) if needs[2] else None
+    if hb is not None:
+        into = broadcast_to(hb, shape=tuple(g.shape)) if into is None else into + hb
+    return (*through(into, g, v, needs, act), gx)
+
+
+def through(gz: Any, g: Any, v: Any, needs: Any, act: str | None) -> tuple[Any, Any]:
+    """From the gradient of g f'(v) to those of g and v."""
+    gg = act_grad(gz, v, act=act) if needs[0] else None
+    return gg, curvature(gz * g, v, act) if act is not None and needs[1] else None
+
+
+def rows(x: Any) -> Any:
+    return reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def linear(input: Any, weight: Any, bias: Any = None, *, act: str | None = None) -> Any:
@@ -65,6 +107,9 @@ def linear(input: Any, weight: Any, bias: Any = None, *, act: str | None = None)
         )
     if input.ndim == 1:
         return linear(reshape(input, (1, -1)), weight, bias, act=act)[0]
+    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+        z = _linear(input, weight) + bias  # broadcast, as PyTorch allows
+        return z if act is None else _activate(z, act=act)
     if act in FROM_INPUT:
         return _linear_z(input, weight, bias, act=act)[0]
     if act is not None and act not in FROM_OUTPUT:

@@ -18,7 +18,7 @@ __all__ = [
 @op(dtypes="same")
 def _matmul(be, a, b):
     """y = a b, matrices in the last two dimensions;   ga = g bᵀ,  gb = aᵀ g"""
-    return be.xp.matmul(a, b)
+    return be.matmul(a, b)
 
 
 @_matmul.vjp

@@ -202,6 +202,16 @@ PRODUCTS = {
     **each("einsum", call(t(2, 3), t(3, 2), t(2), equation="ij,jk,k->ik")),
     **each("linear", call(t(4, 3), t(2, 3), t(2), act="tanh"), call(t(4, 3), t(2, 3))),
     **each("linear_z", call(t(4, 3), t(2, 3), t(2), act="gelu")),
+    **each(
+        "linear_grad_x",
+        call(t(4, 2), t(4, 2), t(2, 3), act="silu"),
+        call(t(4, 2), None, t(2, 3), act=None),
+    ),
+    **each(
+        "linear_grad_w",
+        call(t(4, 2), t(4, 2), t(4, 3), act="tanh"),
+        call(t(4, 2), None, t(4, 3), act=None),
+    ),
     **each("attention", call(t(2, 3, 4), t(2, 5, 4), t(2, 5, 2), t(3, 5), scale=0.5)),
     **each(
         "attention_grad",

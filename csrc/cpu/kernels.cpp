@@ -1,0 +1,20 @@
+// All kernels, compiled once for each instruction set: ISA and VEC_BYTES come from setup.py.
+
+#include "optim.h"
+#include "product.h"
+#include "rows.h"
+
+#define TEXT_OF(x) #x
+#define TEXT(x) TEXT_OF(x)
+
+namespace tinygrad_ai::ISA {
+
+template <class T> constexpr Kernels<T> kernels() {
+  return {product_space<T>, product<T>,     activate<T>, act_grad<T>, cross_entropy<T>,
+          cross_entropy_grad<T>, softmax<T>, log_softmax<T>, adam<T>, sgd<T>, rmsprop<T>};
+}
+
+extern const Table table;
+const Table table{TEXT(ISA), kernels<float>(), kernels<double>()};
+
+} // namespace tinygrad_ai::ISA

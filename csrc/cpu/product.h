@@ -1,0 +1,452 @@
+// The matrix product, with all that a linear layer and its gradients fold into it.
+//
+// Two ways. `packed`: blocks of both sides are copied into panels, and a tile of the result stays in
+// registers while its panels are multiplied (Goto & van de Geijn, 2008). `dots`: where both sides run
+// along k and one of them has few rows, copying would cost as much as the product: a few rows of each
+// are multiplied as they lie, and their vectors summed at the end.
+
+#pragma once
+
+#include "elementwise.h"
+
+namespace tinygrad_ai::ISA {
+
+// A tile has MR rows and two vectors of columns, as many as registers hold.
+template <class T> struct Shape {
+  static constexpr int W = Vec<T>::width;
+#if VEC_BYTES == 64
+  static constexpr int MR = 14;
+#elif defined(__aarch64__)
+  static constexpr int MR = 10;
+#else
+  static constexpr int MR = 6;
+#endif
+  static constexpr int NR = 2 * W;
+  static constexpr index KC = 1536 / sizeof(T); // a panel of a stays in the first cache
+  static constexpr index MC = MR * 8;
+  static constexpr index NC = NR * 8;           // a block of b stays in the second
+};
+
+template <class T> struct Tile { // where a tile of the result goes
+  T *c;
+  index c_row;
+  index columns;    // how many of the tile's columns there are
+  bool first, last; // whether this is the first, the last block along k
+  const T *bias;    // of these columns, or nullptr
+  T *z;
+  Act act;
+};
+
+template <class T, int R, int NV>
+ALWAYS_INLINE void finish(typename Vec<T>::type (&acc)[R][NV], const Tile<T> &t) {
+  constexpr int W = Vec<T>::width;
+  const bool whole = t.columns >= NV * W;
+  const bool simple = t.act <= Act::leaky_relu; // the others are applied to the stored tile
+  if (t.last && simple) {
+    UNROLL for (int i = 0; i < R; ++i) UNROLL for (int v = 0; v < NV; ++v) {
+      if (t.act == Act::relu)
+        acc[i][v] = Relu::value(acc[i][v]);
+      else if (t.act == Act::leaky_relu)
+        acc[i][v] = LeakyRelu::value(acc[i][v]);
+    }
+  }
+  UNROLL for (int i = 0; i < R; ++i) UNROLL for (int v = 0; v < NV; ++v) {
+    T *to = t.c + i * t.c_row + v * W;
+    if (whole)
+      store(to, acc[i][v]);
+    else if (t.columns > v * W)
+      store_part(to, acc[i][v], smaller<index>(W, t.columns - v * W));
+  }
+  if (!t.last || simple)
+    return;
+  const index n = smaller<index>(t.columns, NV * W);
+  for (int i = 0; i < R; ++i) {
+    T *y = t.c + i * t.c_row;
+    if (t.z)
+      __builtin_memcpy(t.z + i * t.c_row, y, n * sizeof(T));
+    values(t.act, static_cast<const T *>(y), y, n);
+  }
+}
+
+// R rows of a's panel times NV vectors of b's, over kc steps.
+template <class T, int R, int NV>
+__attribute__((noinline)) void micro(index kc, const T *a, const T *b, index b_row,
+                                     const Tile<T> &t) {
+  using V = typename Vec<T>::type;
+  constexpr int W = Vec<T>::width;
+  V acc[R][NV];
+  const bool whole = t.columns >= NV * W;
+  UNROLL for (int v = 0; v < NV; ++v) {
+    V start{};
+    if (t.first && t.bias)
+      start = whole ? load<V>(t.bias + v * W)
+                    : load_part<V>(t.bias + v * W, smaller<index>(W, t.columns - v * W), T(0));
+    UNROLL for (int i = 0; i < R; ++i) acc[i][v] = start;
+  }
+  if (!t.first) {
+    UNROLL for (int i = 0; i < R; ++i) UNROLL for (int v = 0; v < NV; ++v) {
+      const T *from = t.c + i * t.c_row + v * W;
+      acc[i][v] = whole ? load<V>(from)
+                        : load_part<V>(from, smaller<index>(W, t.columns - v * W), T(0));
+    }
+  }
+  for (index k = 0; k < kc; ++k) {
+    V bv[NV];
+    UNROLL for (int v = 0; v < NV; ++v) bv[v] = load<V>(b + v * W);
+    UNROLL for (int i = 0; i < R; ++i) {
+      V av = V{} + a[i];
+      UNROLL for (int v = 0; v < NV; ++v) acc[i][v] += av * bv[v];
+    }
+    a += R;
+    b += b_row;
+  }
+  finish<T, R, NV>(acc, t);
+}
+
+template <class T, int NV, int R = Shape<T>::MR>
+ALWAYS_INLINE void micro_rows(index rows, index kc, const T *a, const T *b, index b_row,
+                              const Tile<T> &t) {
+  if constexpr (R > 0) {
+    if (rows == R)
+      return micro<T, R, NV>(kc, a, b, b_row, t);
+    micro_rows<T, NV, R - 1>(rows, kc, a, b, b_row, t);
+  }
+}
+
+// W rows as they lie, or fewer, into panel[k][row], W steps along k at a time.
+template <class T>
+void pack_rows(const T *a, index a_row, index rows, index kc, T *panel) {
+  using V = typename Vec<T>::type;
+  constexpr int W = Vec<T>::width, G = (Shape<T>::MR + W - 1) / W;
+  index k = 0;
+  for (; k + W <= kc; k += W) {
+    V r[G][W];
+    for (int g = 0; g < G; ++g) {
+      UNROLL for (int i = 0; i < W; ++i) {
+        r[g][i] = g * W + i < rows ? load<V>(a + (g * W + i) * a_row + k) : V{};
+      }
+      transpose(r[g]);
+    }
+    // A store may reach into the next step's place: that one is written after it.
+    UNROLL for (int s = 0; s < W; ++s) UNROLL for (int g = 0; g < G; ++g) {
+      if (g * W < rows)
+        store(panel + (k + s) * rows + g * W, r[g][s]);
+    }
+  }
+  for (; k < kc; ++k)
+    for (index i = 0; i < rows; ++i)
+      panel[k * rows + i] = a[i * a_row + k];
+}
+
+// n numbers that lie side by side, in panels of MR, each of kc steps; this is step k.
+template <class T> ALWAYS_INLINE void deal(const T *from, index n, index k, index kc, T *panel) {
+  constexpr index MR = Shape<T>::MR;
+  for (; n >= MR; n -= MR, from += MR, panel += MR * kc)
+    __builtin_memcpy(panel + k * MR, from, MR * sizeof(T));
+  for (index i = 0; i < n; ++i)
+    panel[k * n + i] = from[i];
+}
+
+// Rows [row, row + n) of a and kc steps along k into panels; times f'(v), and summed if asked.
+// `strip` is room for MR rows of kc numbers.
+template <class T>
+void pack_a(const Product<T> &p, index row, index n, index k0, index kc, T *panel, T *strip,
+            bool sum) {
+  constexpr index MR = Shape<T>::MR;
+  const T *a = p.a + row * p.a_row + k0 * p.a_col;
+  const T *v = p.v ? p.v + row * p.a_row + k0 * p.a_col : nullptr;
+  if (p.a_col == 1 && !sum) {
+    for (index i = 0; i < n; i += MR, panel += MR * kc) {
+      const index rows = smaller<index>(MR, n - i);
+      if (!v) {
+        pack_rows(a + i * p.a_row, p.a_row, rows, kc, panel);
+        continue;
+      }
+      for (index r = 0; r < rows; ++r)
+        slopes(p.slope, a + (i + r) * p.a_row, v + (i + r) * p.a_row, strip + r * kc, kc);
+      pack_rows<T>(strip, kc, rows, kc, panel);
+    }
+    return;
+  }
+  for (index k = 0; k < kc; ++k) { // one step of all rows at a time
+    const T *from = a + k * p.a_col;
+    if (p.a_row != 1) {
+      for (index i = 0; i < n; ++i)
+        strip[i] = from[i * p.a_row];
+      from = strip;
+    }
+    if (v) {
+      const T *at = v + k * p.a_col;
+      if (p.a_row != 1) {
+        for (index i = 0; i < n; ++i)
+          strip[n + i] = at[i * p.a_row];
+        at = strip + n;
+      }
+      slopes(p.slope, from, at, strip, n);
+      from = strip;
+    }
+    if (sum)
+      for (index i = 0; i < n; ++i)
+        p.row_sum[row + i] += from[i];
+    deal(from, n, k, kc, panel);
+  }
+}
+
+// Columns [col, col + cols) of b into panel[k][width], zeros where there are none.
+template <class T>
+void pack_b(const Product<T> &p, index col, index cols, index width, index k0, index kc, T *panel) {
+  using V = typename Vec<T>::type;
+  constexpr int W = Vec<T>::width;
+  const T *b = p.b + k0 * p.b_row + col * p.b_col;
+  if (p.b_col == 1 && cols == width) {
+    for (index k = 0; k < kc; ++k)
+      for (index j = 0; j < width; j += W)
+        store(panel + k * width + j, load<V>(b + k * p.b_row + j));
+    return;
+  }
+  if (p.b_row == 1 && cols == width) {
+    for (index j = 0; j < width; j += W) {
+      index k = 0;
+      for (; k + W <= kc; k += W) {
+        V r[W];
+        UNROLL for (int i = 0; i < W; ++i) r[i] = load<V>(b + (j + i) * p.b_col + k);
+        transpose(r);
+        UNROLL for (int i = 0; i < W; ++i) store(panel + (k + i) * width + j, r[i]);
+      }
+      for (; k < kc; ++k)
+        for (int i = 0; i < W; ++i)
+          panel[k * width + j + i] = b[(j + i) * p.b_col + k];
+    }
+    return;
+  }
+  for (index k = 0; k < kc; ++k)
+    for (index j = 0; j < width; ++j)
+      panel[k * width + j] = j < cols ? b[k * p.b_row + j * p.b_col] : T(0);
+}
+
+// Whether b is read where it lies: its rows are whole vectors, and each is needed but once or twice.
+template <class T> bool direct(const Product<T> &p, index rows) {
+  return p.b_col == 1 && rows <= 2 * Shape<T>::MR;
+}
+
+// The result's rows [i0, i1) and columns [j0, j1), by one thread.
+template <class T> void packed(const Product<T> &p, Range ri, Range rj, T *space) {
+  using S = Shape<T>;
+  T *pa = space, *pb = pa + S::MC * S::KC + S::NR, *strip = pb + S::NC * S::KC;
+  const index blocks = (p.k + S::KC - 1) / S::KC;
+  const bool lie = direct(p, ri.end - ri.begin);
+  for (index jc = rj.begin; jc < rj.end; jc += S::NC) {
+    const index jend = smaller(rj.end, jc + S::NC);
+    for (index block = 0; block < blocks; ++block) {
+      const index k0 = p.k * block / blocks, kc = p.k * (block + 1) / blocks - k0;
+      T *panel = pb;
+      for (index j = jc; j < jend; j += S::NR) {
+        const index cols = smaller<index>(S::NR, jend - j);
+        const index width = cols <= S::W ? S::W : S::NR;
+        if (!(lie && cols == width))
+          pack_b(p, j, cols, width, k0, kc, panel);
+        panel += width * kc;
+      }
+      for (index ic = ri.begin; ic < ri.end; ic += S::MC) {
+        const index iend = smaller(ri.end, ic + S::MC);
+        pack_a(p, ic, iend - ic, k0, kc, pa, strip, p.row_sum && jc == 0);
+        T *rows_panel = pa;
+        for (index i = ic; i < iend; i += S::MR) {
+          const index rows = smaller<index>(S::MR, iend - i);
+          panel = pb;
+          for (index j = jc; j < jend; j += S::NR) {
+            const index cols = smaller<index>(S::NR, jend - j);
+            const bool narrow = cols <= S::W;
+            const index width = narrow ? S::W : S::NR;
+            const bool here = lie && cols == width;
+            const T *b = here ? p.b + k0 * p.b_row + j : panel;
+            Tile<T> tile{p.c + i * p.c_row + j,
+                         p.c_row,
+                         cols,
+                         block == 0,
+                         block == blocks - 1,
+                         p.bias ? p.bias + j : nullptr,
+                         p.z ? p.z + i * p.c_row + j : nullptr,
+                         p.act};
+            if (narrow)
+              micro_rows<T, 1>(rows, kc, rows_panel, b, here ? p.b_row : width, tile);
+            else
+              micro_rows<T, 2>(rows, kc, rows_panel, b, here ? p.b_row : width, tile);
+            panel += width * kc;
+          }
+          rows_panel += rows * kc;
+        }
+      }
+    }
+  }
+}
+
+// MA rows of a times NB rows of b, both along k.
+template <class T, int MA, int NB>
+ALWAYS_INLINE void dot_tile(const T *a, index a_row, const T *b, index b_row, index k, T *out) {
+  using V = typename Vec<T>::type;
+  constexpr int W = Vec<T>::width, N = (MA * NB + W - 1) / W * W;
+  V acc[N];
+  UNROLL for (int i = 0; i < N; ++i) acc[i] = V{};
+  index s = 0;
+  for (; s + W <= k; s += W) {
+    V bv[NB];
+    UNROLL for (int j = 0; j < NB; ++j) bv[j] = load<V>(b + j * b_row + s);
+    UNROLL for (int i = 0; i < MA; ++i) {
+      V av = load<V>(a + i * a_row + s);
+      UNROLL for (int j = 0; j < NB; ++j) acc[i * NB + j] += av * bv[j];
+    }
+  }
+  if (s < k) {
+    V bv[NB];
+    UNROLL for (int j = 0; j < NB; ++j) bv[j] = load_part<V>(b + j * b_row + s, k - s, T(0));
+    UNROLL for (int i = 0; i < MA; ++i) {
+      V av = load_part<V>(a + i * a_row + s, k - s, T(0));
+      UNROLL for (int j = 0; j < NB; ++j) acc[i * NB + j] += av * bv[j];
+    }
+  }
+  UNROLL for (int i = 0; i < N; i += W) store(out + i, sums(acc + i));
+}
+
+template <class T, int NB, int MA>
+ALWAYS_INLINE void dot_rows(index rows, const T *a, index a_row, const T *b, index b_row, index k,
+                            T *out) {
+  if constexpr (MA > 0) {
+    if (rows == MA)
+      return dot_tile<T, MA, NB>(a, a_row, b, b_row, k, out);
+    dot_rows<T, NB, MA - 1>(rows, a, a_row, b, b_row, k, out);
+  }
+}
+
+template <class T> void dots(const Product<T> &p, Range ri, Range rj) {
+  constexpr index MA = VEC_BYTES == 64 ? 4 : 3, NB = 4;
+  const Act act = p.act;
+  for (index j = rj.begin; j < rj.end; j += NB) {
+    const index cols = smaller<index>(NB, rj.end - j);
+    for (index i = ri.begin; i < ri.end; i += MA) {
+      const index rows = smaller<index>(MA, ri.end - i);
+      T out[64];
+      const T *a = p.a + i * p.a_row, *b = p.b + j * p.b_col;
+      const index step = cols == NB ? NB : 1;
+      if (cols == NB)
+        dot_rows<T, NB, MA>(rows, a, p.a_row, b, p.b_col, p.k, out);
+      else
+        for (index c = 0; c < cols; ++c)
+          dot_rows<T, 1, MA>(rows, a, p.a_row, b + c * p.b_col, p.b_col, p.k, out + c * 16);
+      for (index r = 0; r < rows; ++r) {
+        T *y = p.c + (i + r) * p.c_row + j;
+        for (index c = 0; c < cols; ++c) {
+          T z = step == 1 ? out[c * 16 + r] : out[r * NB + c];
+          y[c] = p.bias ? z + p.bias[j + c] : z;
+        }
+      }
+    }
+  }
+  if (act == Act::none)
+    return;
+  for (index i = ri.begin; i < ri.end; ++i) {
+    T *y = p.c + i * p.c_row + rj.begin;
+    if (p.z)
+      __builtin_memcpy(p.z + i * p.c_row + rj.begin, y, (rj.end - rj.begin) * sizeof(T));
+    values(act, static_cast<const T *>(y), y, rj.end - rj.begin);
+  }
+}
+
+template <class T> bool by_dots(const Product<T> &p) {
+  const index few = p.m < p.n ? p.m : p.n;
+  return p.a_col == 1 && p.b_row == 1 && p.slope == Act::none && !p.row_sum && few <= 32;
+}
+
+// How the result is divided among threads: rows by columns.
+struct Grid {
+  int rows, columns;
+};
+
+template <class T> Grid grid_of(const Product<T> &p, int threads) {
+  using S = Shape<T>;
+  const double work = double(p.m) * double(p.n) * double(p.k);
+  const index most = static_cast<index>(work / 65536) + 1; // less is not worth a thread
+  int n = static_cast<int>(smaller<index>(threads, most));
+  const index tiles_m = (p.m + S::MR - 1) / S::MR, tiles_n = (p.n + S::NR - 1) / S::NR;
+  Grid best{1, 1};
+  double least = -1;
+  for (int r = 1; r <= n; ++r) {
+    const int c = n / r;
+    if (r > tiles_m || c > tiles_n)
+      continue;
+    const double tiles = double((tiles_m + r - 1) / r) * double((tiles_n + c - 1) / c);
+    const double copies = double(p.m / r + p.n / c) * 4 / double(S::MR * S::NR);
+    const double cost = tiles + copies; // the longest thread's tiles, and what it has to pack
+    if (least < 0 || cost < least) {
+      least = cost;
+      best = {r, c};
+    }
+  }
+  return best;
+}
+
+// What one thread needs: panels of a (and room for a last store), panels of b, and a strip.
+template <class T> constexpr index room() {
+  using S = Shape<T>;
+  return (S::MC + S::NC + S::MR) * S::KC + S::NR;
+}
+
+template <class T> std::size_t product_space(const Product<T> &, int threads) {
+  return sizeof(T) * room<T>() * threads;
+}
+
+template <class T> void share(const Product<T> &p, Grid g, int t, T *space) {
+  using S = Shape<T>;
+  const bool dot = by_dots(p);
+  const Range ri = part(p.m, t / g.columns, g.rows, dot ? 1 : S::MR);
+  const Range rj = part(p.n, t % g.columns, g.columns, dot ? 4 : S::NR);
+  if (p.row_sum && t % g.columns == 0)
+    for (index i = ri.begin; i < ri.end; ++i)
+      p.row_sum[i] = 0;
+  if (ri.begin >= ri.end || rj.begin >= rj.end)
+    return;
+  if (dot)
+    dots(p, ri, rj);
+  else
+    packed(p, ri, rj, space + room<T>() * t);
+}
+
+// The sums of a's rows alone, where there is nothing to multiply.
+template <class T> void sum_rows(const Product<T> &p, T *space) {
+  using S = Shape<T>;
+  T *strip = space + S::MC * S::KC + S::NR;
+  for (index i = 0; i < p.m; ++i)
+    p.row_sum[i] = 0;
+  for (index i = 0; i < p.m; i += S::MC)
+    for (index k = 0; k < p.k; k += S::KC)
+      pack_a(p, i, smaller<index>(S::MC, p.m - i), k, smaller<index>(S::KC, p.k - k), space, strip,
+             true);
+}
+
+template <class T> void product(const Product<T> &p, void *workspace, int threads) {
+  T *space = static_cast<T *>(workspace);
+  if (p.n == 0 && p.row_sum)
+    return sum_rows(p, space);
+  if (p.k == 0) { // nothing to add to the bias: one step of zeros
+    for (index i = 0; i < p.m; ++i) {
+      T *y = p.c + i * p.c_row;
+      for (index j = 0; j < p.n; ++j)
+        y[j] = p.bias ? p.bias[j] : T(0);
+      if (p.z)
+        __builtin_memcpy(p.z + i * p.c_row, y, p.n * sizeof(T));
+      values(p.act, static_cast<const T *>(y), y, p.n);
+      if (p.row_sum)
+        p.row_sum[i] = 0;
+    }
+    return;
+  }
+  const Grid g = grid_of(p, threads);
+  const int n = g.rows * g.columns;
+  if (n == 1)
+    return share(p, g, 0, space);
+#pragma omp parallel num_threads(n)
+  for (int t = omp_get_thread_num(); t < n; t += omp_get_num_threads())
+    share(p, g, t, space);
+}
+
+} // namespace tinygrad_ai::ISA

@@ -1,0 +1,221 @@
+// Vectors of numbers in the width of the instruction set this file is compiled for, and the
+// elementary functions on them. GCC's and Clang's vector types: no intrinsics.
+//
+// ISA names the instruction set, VEC_BYTES its width. Everything lives in a namespace of that name,
+// and no inline function of the standard library is called: the linker would keep one copy of it
+// for all instruction sets.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "../table.h"
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 32")
+
+namespace tinygrad_ai::ISA {
+
+template <class T> struct Vec;
+template <> struct Vec<float> {
+  typedef float type __attribute__((vector_size(VEC_BYTES)));
+  typedef std::int32_t bits __attribute__((vector_size(VEC_BYTES)));
+  static constexpr int width = VEC_BYTES / 4;
+};
+template <> struct Vec<double> {
+  typedef double type __attribute__((vector_size(VEC_BYTES)));
+  typedef std::int64_t bits __attribute__((vector_size(VEC_BYTES)));
+  static constexpr int width = VEC_BYTES / 8;
+};
+using vfloat = Vec<float>::type;
+using vdouble = Vec<double>::type;
+
+template <class V> struct Of; // the numbers in a vector, and the integers of their size
+template <> struct Of<vfloat> {
+  using real = float;
+  using bits = Vec<float>::bits;
+};
+template <> struct Of<vdouble> {
+  using real = double;
+  using bits = Vec<double>::bits;
+};
+template <class V> ALWAYS_INLINE constexpr typename Of<V>::real real_of(double x) {
+  return static_cast<typename Of<V>::real>(x);
+}
+
+template <class T> ALWAYS_INLINE index smaller(T a, T b) { return a < b ? a : b; }
+
+template <class V, class T> ALWAYS_INLINE V load(const T *p) {
+  V v;
+  __builtin_memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class V, class T> ALWAYS_INLINE void store(T *p, V v) {
+  __builtin_memcpy(p, &v, sizeof v);
+}
+
+// The first n numbers; the rest of the vector is `fill`.
+template <class V, class T> ALWAYS_INLINE V load_part(const T *p, index n, T fill) {
+  V v = V{} + fill;
+  for (index i = 0; i < n; ++i)
+    v[i] = p[i];
+  return v;
+}
+template <class V, class T> ALWAYS_INLINE void store_part(T *p, V v, index n) {
+  for (index i = 0; i < n; ++i)
+    p[i] = v[i];
+}
+
+template <class M, class V> ALWAYS_INLINE V select(M condition, V yes, V no) {
+  return condition ? yes : no;
+}
+
+template <class V> ALWAYS_INLINE typename Of<V>::bits as_bits(V v) {
+  typename Of<V>::bits b;
+  __builtin_memcpy(&b, &v, sizeof b);
+  return b;
+}
+template <class V> ALWAYS_INLINE V from_bits(typename Of<V>::bits b) {
+  V v;
+  __builtin_memcpy(&v, &b, sizeof v);
+  return v;
+}
+
+// a0 b0 a1 b1 ... of the lower halves, and of the upper ones.
+template <class V> ALWAYS_INLINE V zip_low(V a, V b) {
+  constexpr int w = sizeof(V) / sizeof(a[0]);
+  typename Of<V>::bits m{};
+  UNROLL for (int i = 0; i < w; ++i) m[i] = i / 2 + (i % 2) * w;
+  return __builtin_shuffle(a, b, m);
+}
+template <class V> ALWAYS_INLINE V zip_high(V a, V b) {
+  constexpr int w = sizeof(V) / sizeof(a[0]);
+  typename Of<V>::bits m{};
+  UNROLL for (int i = 0; i < w; ++i) m[i] = w / 2 + i / 2 + (i % 2) * w;
+  return __builtin_shuffle(a, b, m);
+}
+
+// The matrix in r[0..w) transposed: zipping rows i and i + w/2, log2 w times.
+template <class V> ALWAYS_INLINE void transpose(V *r) {
+  constexpr int w = sizeof(V) / sizeof(r[0][0]);
+  V s[w];
+  UNROLL for (int step = 1; step < w; step *= 2) {
+    UNROLL for (int i = 0; i < w / 2; ++i) {
+      s[2 * i] = zip_low(r[i], r[i + w / 2]);
+      s[2 * i + 1] = zip_high(r[i], r[i + w / 2]);
+    }
+    UNROLL for (int i = 0; i < w; ++i) r[i] = s[i];
+  }
+}
+
+// The sums of the w vectors in r, each at its own place.
+template <class V> ALWAYS_INLINE V sums(V *r) {
+  constexpr int w = sizeof(V) / sizeof(r[0][0]);
+  UNROLL for (int half = w / 2; half > 0; half /= 2) {
+    UNROLL for (int i = 0; i < half; ++i) {
+      r[i] = zip_low(r[i], r[i + half]) + zip_high(r[i], r[i + half]);
+    }
+  }
+  return r[0];
+}
+
+template <class V> ALWAYS_INLINE typename Of<V>::real sum_of(V v) {
+  typename Of<V>::real s = 0;
+  for (int i = 0; i < int(sizeof(V) / sizeof s); ++i)
+    s += v[i];
+  return s;
+}
+template <class V> ALWAYS_INLINE typename Of<V>::real max_of(V v) {
+  typename Of<V>::real s = v[0];
+  for (int i = 1; i < int(sizeof(V) / sizeof s); ++i)
+    s = v[i] > s || v[i] != v[i] ? v[i] : s;
+  return s;
+}
+
+template <class V> struct Exp;
+template <> struct Exp<vfloat> {
+  static constexpr float shift = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
+  static constexpr float low = -104.0f, high = 88.8f;
+  static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+  static constexpr int bias = 127, mantissa = 23;
+  static constexpr double taylor[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
+                                      4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1};
+};
+template <> struct Exp<vdouble> {
+  static constexpr double shift = 6755399441055744.0; // 1.5 * 2^52
+  static constexpr double low = -746.0, high = 709.9;
+  static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
+  static constexpr int bias = 1023, mantissa = 52;
+  static constexpr double taylor[] = {
+      1.0 / 6227020800, 1.0 / 479001600, 1.0 / 39916800, 1.0 / 3628800, 1.0 / 362880, 1.0 / 40320,
+      1.0 / 5040,       1.0 / 720,       1.0 / 120,      1.0 / 24,      1.0 / 6,      0.5};
+};
+
+// eˣ = 2ⁿ eʳ with |r| <= ln 2 / 2, eʳ by a polynomial. NaN stays NaN.
+template <class V> ALWAYS_INLINE V exp_of(V x) {
+  using E = Exp<V>;
+  using R = typename Of<V>::real;
+  x = select(x > E::high, V{} + E::high, x);
+  x = select(x < E::low, V{} + E::low, x);
+  V shifted = x * real_of<V>(1.44269504088896340736) + E::shift;
+  V n = shifted - E::shift;
+  V r = x - n * E::ln2_high - n * E::ln2_low;
+  V p = V{} + R(E::taylor[0]);
+  UNROLL for (unsigned i = 1; i < sizeof E::taylor / sizeof(double); ++i) p = p * r + R(E::taylor[i]);
+  p = p * r * r + r + 1;
+  auto power = as_bits(shifted) - as_bits(V{} + E::shift);
+  auto half = power >> 1; // in two steps: 2ⁿ itself may be too large or too small
+  V first = from_bits<V>((half + E::bias) << E::mantissa);
+  V second = from_bits<V>((power - half + E::bias) << E::mantissa);
+  return p * first * second;
+}
+
+// Cephes' polynomial near 0, where 1 - 2 / (e²ˣ + 1) loses digits.
+ALWAYS_INLINE vfloat tanh_near_0(vfloat x) {
+  vfloat z = x * x;
+  vfloat p = vfloat{} - 5.70498872745e-3f;
+  p = p * z + 2.06390887954e-2f;
+  p = p * z - 5.37397155531e-2f;
+  p = p * z + 1.33314422036e-1f;
+  p = p * z - 3.33332819422e-1f;
+  return x + x * z * p;
+}
+ALWAYS_INLINE vdouble tanh_near_0(vdouble x) {
+  vdouble z = x * x;
+  vdouble p = (-9.64399179425052238628e-1 * z - 9.92877231001918586564e1) * z;
+  p = p - 1.61468768441708447952e3;
+  vdouble q = ((z + 1.12811678491632931402e2) * z + 2.23548839060100448583e3) * z;
+  q = q + 4.84406305325125486048e3;
+  return x + x * z * (p / q);
+}
+template <class V> ALWAYS_INLINE V tanh_of(V x) {
+  V size = select(x < 0, -x, x);
+  V far = 1 - 2 / (exp_of(size + size) + 1);
+  return select(size < real_of<V>(0.625), tanh_near_0(x), select(x < 0, -far, far));
+}
+
+// Numerical Recipes' erfcc: a relative error of 1.2e-7 everywhere, so that 1 + erf loses no digits.
+ALWAYS_INLINE vfloat erfc_of(vfloat x) {
+  vfloat size = select(x < 0, -x, x);
+  vfloat t = 1 / (1 + 0.5f * size);
+  vfloat p = vfloat{} + 0.17087277f;
+  p = p * t - 0.82215223f;
+  p = p * t + 1.48851587f;
+  p = p * t - 1.13520398f;
+  p = p * t + 0.27886807f;
+  p = p * t - 0.18628806f;
+  p = p * t + 0.09678418f;
+  p = p * t + 0.37409196f;
+  p = p * t + 1.00002368f;
+  vfloat y = t * exp_of(p * t - size * size - 1.26551223f);
+  return select(x < 0, 2 - y, y);
+}
+ALWAYS_INLINE vdouble erfc_of(vdouble x) {
+  UNROLL for (int i = 0; i < Vec<double>::width; ++i) x[i] = __builtin_erfc(x[i]);
+  return x;
+}
+
+#include "../activation.h"
+
+} // namespace tinygrad_ai::ISA

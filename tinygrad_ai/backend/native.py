@@ -1,0 +1,178 @@
+"""The compiled CPU kernels: they stand in for NumPy's entries, and hand back what is not theirs.
+
+A compiled function answers None for arrays it is not made for (float16, odd strides, ...); then the
+plain kernel does the work. `switched(False)` puts the plain ones back for a while.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from . import kernels
+from .kernels import rows
+
+PACKAGE = Path(__file__).parent
+STALE = "its sources changed since it was built: run pip install -e . again"
+
+
+def _load() -> tuple[Any, str]:
+    """The compiled module, or None and why."""
+    if os.environ.get("TINYGRAD_AI_NATIVE") == "0":
+        return None, "switched off by TINYGRAD_AI_NATIVE=0"
+    try:
+        from . import _native
+    except ImportError as error:
+        note = PACKAGE / "native.txt"
+        said = note.read_text().strip() if note.exists() else ""
+        return None, said or f"it was not built: {error}"
+    return (_native, "") if sources() in ("", _native.sources) else (None, STALE)
+
+
+def sources() -> str:
+    """A digest of the sources, where they lie beside the package: as setup.py makes it."""
+    folder = PACKAGE.parent.parent / "csrc"
+    files = sorted([*folder.glob("*.h"), *folder.glob("cpu/*")])
+    content = b"".join([p.read_bytes() for p in files])
+    return hashlib.sha256(content).hexdigest()[:16] if files else ""
+
+
+module, reason = _load()
+ACTS = {name: getattr(module.Act, name or "none") for name in kernels.ACTS} if module else {}
+
+
+def get_num_threads() -> int:
+    """How many threads the compiled kernels use."""
+    return module.get_num_threads() if module else 1
+
+
+def set_num_threads(n: int) -> None:
+    """Sets how many threads the compiled kernels use; ValueError below 1."""
+    if n < 1:
+        raise ValueError(f"expected at least one thread, got {n}")
+    if module:
+        module.set_num_threads(n)
+
+
+def _wide(y: Any, x: Any) -> Any:
+    """Rows y in the leading shape of x."""
+    return y if x.ndim == 2 else y.reshape(*x.shape[:-1], y.shape[-1])
+
+
+def linear(plain: Any, x: Any, w: Any, b: Any, act: str | None) -> Any:
+    y = module.linear(rows(x), w, b, ACTS[act])
+    return plain(x, w, b, act) if y is None else _wide(y, x)
+
+
+def linear_z(plain: Any, x: Any, w: Any, b: Any, act: str) -> Any:
+    y = module.linear(rows(x), w, b, ACTS[act])
+    return plain(x, w, b, act) if y is None else (_wide(y[0], x), _wide(y[1], x))
+
+
+def linear_grad_x(plain: Any, g: Any, v: Any, w: Any, act: str | None) -> Any:
+    y = module.linear_grad_x(rows(g), v if v is None else rows(v), w, ACTS[act])
+    return plain(g, v, w, act) if y is None else _wide(y, g)
+
+
+def linear_grad_w(plain: Any, g: Any, v: Any, x: Any, act: str | None) -> Any:
+    y = module.linear_grad_w(rows(g), v if v is None else rows(v), rows(x), ACTS[act])
+    return plain(g, v, x, act) if y is None else y
+
+
+def matmul(plain: Any, a: Any, b: Any) -> Any:
+    if b.ndim != 2 or a.ndim < 2:
+        return plain(a, b)
+    y = module.matmul(rows(a), b)
+    return plain(a, b) if y is None else _wide(y, a)
+
+
+def activate(plain: Any, x: Any, act: str) -> Any:
+    y = module.activate(x, ACTS[act])
+    return plain(x, act) if y is None else y
+
+
+def act_grad(plain: Any, g: Any, v: Any, act: str) -> Any:
+    y = module.act_grad(g, v, ACTS[act])
+    return plain(g, v, act) if y is None else y
+
+
+def softmax(plain: Any, x: Any, dim: int) -> Any:
+    y = module.softmax(x, False) if dim == x.ndim - 1 else None
+    return plain(x, dim) if y is None else y
+
+
+def log_softmax(plain: Any, x: Any, dim: int) -> Any:
+    y = module.softmax(x, True) if dim == x.ndim - 1 else None
+    return plain(x, dim) if y is None else y
+
+
+def cross_entropy(plain: Any, x: Any, target: Any, weight: Any) -> Any:
+    y = module.cross_entropy(x, target, weight)
+    return plain(x, target, weight) if y is None else y
+
+
+def cross_entropy_grad(plain: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any) -> Any:
+    if g.strides == (0,):
+        g = g.copy()  # the gradient of a mean is one number, seen many times
+    y = module.cross_entropy_grad(g, x, lse, target, weight)
+    return plain(g, x, lse, target, weight) if y is None else y
+
+
+def adam_step(
+    plain: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, *, step: int, lr: float, beta1: float,
+    beta2: float, eps: float, weight_decay: float, decoupled: bool,
+) -> None:  # fmt: skip
+    numbers = (step, lr, beta1, beta2, eps, weight_decay, decoupled)
+    if not module.adam(p, g, m, v, v_max, *numbers):
+        plain(p, g, m, v, v_max, step=step, lr=lr, beta1=beta1, beta2=beta2, eps=eps,
+              weight_decay=weight_decay, decoupled=decoupled)  # fmt: skip
+
+
+def sgd_step(
+    plain: Any, p: Any, g: Any, velocity: Any, *, lr: float, momentum: float, dampening: float,
+    weight_decay: float, nesterov: bool, first: bool,
+) -> None:  # fmt: skip
+    numbers = (lr, momentum, dampening, weight_decay, nesterov, first)
+    if not module.sgd(p, g, velocity, *numbers):
+        plain(p, g, velocity, lr=lr, momentum=momentum, dampening=dampening,
+              weight_decay=weight_decay, nesterov=nesterov, first=first)  # fmt: skip
+
+
+def rmsprop_step(
+    plain: Any, p: Any, g: Any, square: Any, mean: Any, velocity: Any, *, lr: float, alpha: float,
+    eps: float, weight_decay: float, momentum: float,
+) -> None:  # fmt: skip
+    if not module.rmsprop(p, g, square, mean, velocity, lr, alpha, eps, weight_decay, momentum):
+        plain(p, g, square, mean, velocity, lr=lr, alpha=alpha, eps=eps,
+              weight_decay=weight_decay, momentum=momentum)  # fmt: skip
+
+
+ENTRIES: list[Callable[..., Any]] = [
+    linear, linear_z, linear_grad_x, linear_grad_w, matmul, activate, act_grad, softmax,
+    log_softmax, cross_entropy, cross_entropy_grad, adam_step, sgd_step, rmsprop_step,
+]  # fmt: skip
+
+
+def install(be: Any) -> None:
+    """Puts the compiled entries into a backend's table; each keeps the plain one beside it."""
+    for entry in ENTRIES if module else ():
+        setattr(be, entry.__name__, partial(entry, getattr(be, entry.__name__)))
+
+
+@contextmanager
+def switched(be: Any, on: bool) -> Iterator[None]:
+    """Inside the block the backend works with its compiled entries, or without."""
+    before = {f.__name__: getattr(be, f.__name__) for f in ENTRIES}
+    fast = {name: entry for name, entry in before.items() if entry.func in ENTRIES}
+    for name, entry in fast.items() if not on else ():
+        setattr(be, name, entry.args[0])
+    try:
+        yield
+    finally:
+        for name, entry in before.items():
+            setattr(be, name, entry)
