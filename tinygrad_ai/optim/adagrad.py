@@ -6,6 +6,7 @@ from typing import Any
 
 from ..ops.arithmetic import sqrt
 from ..ops.create import full_like
+from ..ops.step import advance
 from ..tensor import Tensor
 from .adam import moments
 from .optimizer import Optimizer, check, counter
@@ -34,10 +35,10 @@ class Adagrad(Optimizer):
         return {"step": counter(), "sum": start}
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
+        step = advance(state["step"])
         if group["weight_decay"]:
             g = g + group["weight_decay"] * p
-        lr = group["lr"] / (1 + (state["step"].item() - 1) * group["lr_decay"])
+        lr = group["lr"] / (1 + (step - 1) * group["lr_decay"])
         state["sum"].addcmul_(g, g)
         p.addcdiv_(g, sqrt(state["sum"]) + group["eps"], value=-lr)
 
@@ -67,7 +68,7 @@ class Adadelta(Optimizer):
         return moments(p, "square_avg", "acc_delta")
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
+        advance(state["step"])
         rho, eps = group["rho"], group["eps"]
         if group["weight_decay"]:
             g = g + group["weight_decay"] * p

@@ -7,7 +7,7 @@ from typing import Any
 from ..ops.arithmetic import sqrt
 from ..ops.create import tensor, zeros_like
 from ..ops.elementwise import abs, maximum
-from ..ops.step import fused
+from ..ops.step import advance, fused
 from ..tensor import Tensor
 from .optimizer import Optimizer, check, counter
 
@@ -50,10 +50,10 @@ class Adam(Optimizer):
         return moments(p, "exp_avg", "exp_avg_sq", *extra)
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
+        step = advance(state["step"])
         fused(
             "adam_step", p, g, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq"),
-            step=int(state["step"].item()), lr=group["lr"], beta1=group["betas"][0],
+            step=step, lr=group["lr"], beta1=group["betas"][0],
             beta2=group["betas"][1], eps=group["eps"], weight_decay=group["weight_decay"],
             decoupled=group["decoupled_weight_decay"],
         )  # fmt: skip
@@ -95,13 +95,13 @@ class Adamax(Optimizer):
         return moments(p, "exp_avg", "exp_inf")
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
+        step = advance(state["step"])
         beta1, beta2 = group["betas"]
         if group["weight_decay"]:
             g = g + group["weight_decay"] * p
         state["exp_avg"].lerp_(g, 1 - beta1)
         state["exp_inf"].copy_(maximum(state["exp_inf"] * beta2, abs(g) + group["eps"]))
-        size = group["lr"] / (1 - beta1 ** state["step"].item())
+        size = group["lr"] / (1 - beta1**step)
         p.addcdiv_(state["exp_avg"], state["exp_inf"], value=-size)
 
 
@@ -130,8 +130,8 @@ class NAdam(Optimizer):
         return {**moments(p, "exp_avg", "exp_avg_sq"), "mu_product": tensor(1.0, dtype=p.dtype)}
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
-        step, (beta1, beta2), lr = state["step"].item(), group["betas"], group["lr"]
+        step = advance(state["step"])
+        (beta1, beta2), lr = group["betas"], group["lr"]
         if group["weight_decay"] and group["decoupled_weight_decay"]:
             p.mul_(1 - lr * group["weight_decay"])
         elif group["weight_decay"]:
@@ -171,8 +171,8 @@ class RAdam(Optimizer):
         return moments(p, "exp_avg", "exp_avg_sq")
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
-        step, (beta1, beta2), lr = state["step"].item(), group["betas"], group["lr"]
+        step = advance(state["step"])
+        (beta1, beta2), lr = group["betas"], group["lr"]
         if group["weight_decay"] and group["decoupled_weight_decay"]:
             p.mul_(1 - lr * group["weight_decay"])
         elif group["weight_decay"]:

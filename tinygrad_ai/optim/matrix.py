@@ -13,6 +13,7 @@ from ..ops.matmul import matmul
 from ..ops.norm import vector_norm
 from ..ops.reduce import mean
 from ..ops.shape import transpose
+from ..ops.step import advance
 from ..tensor import Tensor
 from .optimizer import Optimizer, check, counter
 
@@ -49,8 +50,8 @@ class Adafactor(Optimizer):
         return {"step": counter(), **kept}
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
-        step, (eps1, eps2) = state["step"].item(), group["eps"]
+        step = advance(state["step"])
+        eps1, eps2 = group["eps"]
         eps1 = float(finfo(p.dtype).eps) if eps1 is None else eps1
         share = step ** group["beta2_decay"]
         alpha = max(eps2, rms(p)) * min(group["lr"], 1 / math.sqrt(step))

@@ -7,7 +7,7 @@ from typing import Any
 from ..ops.create import full_like, zeros_like
 from ..ops.elementwise import sign
 from ..ops.select import where
-from ..ops.step import fused
+from ..ops.step import advance, fused
 from ..tensor import Tensor
 from .adam import moments
 from .optimizer import Optimizer, check, counter
@@ -41,7 +41,7 @@ class RMSprop(Optimizer):
         return moments(p, *names, *(["grad_avg"] if group["centered"] else []))
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
+        advance(state["step"])
         fused(
             "rmsprop_step", p, g, state["square_avg"], state.get("grad_avg"),
             state.get("momentum_buffer"), lr=group["lr"], alpha=group["alpha"], eps=group["eps"],
@@ -74,7 +74,7 @@ class Rprop(Optimizer):
         }
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
+        advance(state["step"])
         (slower, faster), (low, high) = group["etas"], group["step_sizes"]
         turn = g * state["prev"]
         factor = where(turn > 0, faster, where(turn < 0, slower, turn * 0 + 1))

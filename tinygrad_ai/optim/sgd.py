@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ops.create import tensor, zeros_like
-from ..ops.step import fused
+from ..ops.step import advance, fused
 from ..tensor import Tensor
 from .optimizer import Optimizer, check, counter
 
@@ -69,8 +69,8 @@ class ASGD(Optimizer):
         return {"step": counter(), "eta": eta, "mu": mu, "ax": zeros_like(p.detach())}
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        state["step"] += 1
-        step, eta, mu = state["step"].item(), state["eta"].item(), state["mu"].item()
+        step = advance(state["step"])
+        eta, mu = state["eta"].item(), state["mu"].item()
         if group["weight_decay"]:
             g = g + group["weight_decay"] * p
         p.mul_(1 - group["lambd"] * eta).add_(g, alpha=-eta)

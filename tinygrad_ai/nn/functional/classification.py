@@ -23,6 +23,8 @@ __all__ = ["cross_entropy", "multi_margin_loss", "multilabel_margin_loss", "nll_
 
 def rows(input: Any, target: Any) -> tuple[Any, Any]:
     """Scores as (N, C) and class indices as an array (N): classes are in dimension 1, or 0."""
+    if input.ndim == 2 and target.ndim == 1 and len(target.array) == len(input.array):
+        return input, integers(target)
     scores = input.ndim and movedim(input, 1 if input.ndim > 1 else 0, -1)
     if not input.ndim or tuple(scores.shape[:-1]) != tuple(target.shape):
         raise ShapeError(
@@ -30,14 +32,22 @@ def rows(input: Any, target: Any) -> tuple[Any, Any]:
             f"and labels {tuple(target.shape)}",
             "scores (N, C) go with labels (N)",
         )
+    return reshape(scores, (-1, scores.shape[-1])), integers(target)
+
+
+def integers(target: Any) -> Any:
+    """Class labels as an array in one dimension."""
     labels = raw(target).reshape(-1)
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"expected integer class labels, got {labels.dtype}", "target.long()")
-    return reshape(scores, (-1, scores.shape[-1])), labels
+    return labels
 
 
 def check_labels(labels: Any, classes: int, ignore_index: int) -> Any:
     """Which labels count; RangeError for one outside [0, classes)."""
+    usual = labels.size and not 0 <= ignore_index < classes
+    if usual and labels.min() >= 0 and labels.max() < classes:
+        return labels >= 0  # all of them, found in half the passes
     counts = labels != ignore_index
     wrong = counts & ((labels < 0) | (labels >= classes))
     if wrong.any():
@@ -77,7 +87,7 @@ def _weighted(losses: Any, factor: Any, shape: tuple[int, ...], reduction: str) 
     """The reduction of losses that are scaled already; the mean is over the scales."""
     if reduction == "mean" and factor is not None:
         return sum(losses) / float(factor.sum()) if factor.sum() else sum(losses) * math.nan
-    return reduced(reshape(losses, shape), reduction)
+    return reduced(losses if losses.shape == shape else reshape(losses, shape), reduction)
 
 
 def _soft_cross_entropy(
