@@ -38,14 +38,18 @@ template <class T> struct CrossEntropy {
   const std::int64_t *target;
   const T *weight; // of each row, or nullptr
   T *loss, *lse;
+  T *total; // scale times the sum of all losses, or nullptr
+  double scale;
   index rows, classes;
 };
 
 template <class T> struct CrossEntropyGrad {
   const T *g, *x, *lse;
+  index g_step; // 1, or 0 where g is one number for all rows
   const std::int64_t *target;
   const T *weight;
   T *y;
+  double scale;
   index rows, classes;
 };
 

@@ -163,12 +163,15 @@ def test_softmax_and_cross_entropy(isa: str, threads: int, shape: Any, dtype: An
     target = np.random.default_rng(0).integers(0, shape[-1], len(rows))
     g = normal(len(rows), dtype=dtype)
     for weight in (None, np.abs(normal(len(rows), dtype=dtype, seed=1))):
-        for mine, plain in zip(*both("cross_entropy", rows, target, weight), strict=True):
-            close(mine, plain)
-        lse = plain
-        close(*both("cross_entropy_grad", g, rows, lse, target, weight))
-    with pytest.raises(IndexError, match=r"label \d+ is not in"):
-        native.module.cross_entropy(rows, target + shape[-1], None)
+        for scale in (None, 0.3):
+            for mine, plain in zip(*both("cross_entropy", rows, target, weight, scale), strict=True):
+                close(mine, plain)
+            lse = plain
+            for given in (g, np.broadcast_to(g[0], g.shape), g[:1].reshape(()), g[0]):
+                close(*both("cross_entropy_grad", given, rows, lse, target, weight, scale))
+    for wrong in (target + shape[-1], target - shape[-1]):
+        assert native.module.cross_entropy(rows, wrong, None, None) is None
+        assert native.module.cross_entropy_grad(g, rows, lse, wrong, None, None) is None
 
 
 def test_softmax_of_what_is_not_finite(isa: str) -> None:

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <memory>
@@ -16,6 +17,7 @@
 #include <omp.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include "../table.h"
 
@@ -355,48 +357,60 @@ template <class T> bool vector_or_none(const py::object &o, index rows, const T 
   return true;
 }
 
-void check_labels(const std::int64_t *target, index rows, index classes) {
-  for (index i = 0; i < rows; ++i)
-    if (target[i] < 0 || target[i] >= classes)
-      throw std::out_of_range(std::string(__FILE__) + ":" + std::to_string(__LINE__) +
-                              ": label " + std::to_string(target[i]) + " is not in [0, " +
-                              std::to_string(classes) + ")");
+bool are_valid(const std::int64_t *target, index rows, index classes) {
+  return std::all_of(target, target + rows, [=](auto t) { return t >= 0 && t < classes; });
 }
 
+using Scale = std::optional<double>;
+
 template <class T>
-py::object cross_entropy_of(const py::array &x, const py::array &target, const py::object &weight) {
+py::object cross_entropy_of(const py::array &x, const py::array &target, const py::object &weight,
+                            Scale scale) {
   CrossEntropy<T> s{};
   if (!is_flat_of<T>(x) || x.ndim() != 2 || !x.shape(1) || !are_labels(target, x.shape(0)) ||
       !vector_or_none(weight, x.shape(0), &s.weight))
     return py::none();
   s.x = data<T>(x), s.target = data<std::int64_t>(target);
   s.rows = x.shape(0), s.classes = x.shape(1);
-  check_labels(s.target, s.rows, s.classes);
-  py::array_t<T> loss(s.rows), lse(s.rows);
+  if (!are_valid(s.target, s.rows, s.classes))
+    return py::none();
+  py::array_t<T> loss(s.rows), lse(s.rows), total(std::array<index, 0>{});
   s.loss = loss.mutable_data(), s.lse = lse.mutable_data();
+  if (scale)
+    s.total = total.mutable_data(), s.scale = *scale;
   {
     py::gil_scoped_release free;
     kernels<T>().cross_entropy(s, state().threads);
   }
-  return py::make_tuple(loss, lse);
+  return py::make_tuple(scale ? total : loss, lse);
 }
 
-py::object cross_entropy(const py::array &x, const py::array &target, const py::object &weight) {
-  py::object y = cross_entropy_of<float>(x, target, weight);
-  return y.is_none() ? cross_entropy_of<double>(x, target, weight) : y;
+py::object cross_entropy(const py::array &x, const py::array &target, const py::object &weight,
+                         Scale scale) {
+  py::object y = cross_entropy_of<float>(x, target, weight, scale);
+  return y.is_none() ? cross_entropy_of<double>(x, target, weight, scale) : y;
+}
+
+// The gradient of each row's loss, or one number for all of them.
+template <class T> bool gradient_of(const py::array &g, index rows, CrossEntropyGrad<T> &s) {
+  const bool one = g.ndim() == 0 || (g.ndim() == 1 && g.strides(0) == 0 && rows);
+  s.g = data<T>(g), s.g_step = one ? 0 : 1;
+  return py::isinstance<py::array_t<T>>(g) && (one || (is<T>(g, 1) && is_flat(g))) &&
+         (g.ndim() == 0 || g.shape(0) == rows);
 }
 
 template <class T>
 py::object cross_entropy_grad_of(const py::array &g, const py::array &x, const py::array &lse,
-                                 const py::array &target, const py::object &weight) {
+                                 const py::array &target, const py::object &weight, Scale scale) {
   CrossEntropyGrad<T> s{};
   if (!is_flat_of<T>(x) || x.ndim() != 2 || !are_labels(target, x.shape(0)) ||
-      !vector_or_none(weight, x.shape(0), &s.weight) || !vector_or_none(g, x.shape(0), &s.g) ||
+      !vector_or_none(weight, x.shape(0), &s.weight) || !gradient_of(g, x.shape(0), s) ||
       !vector_or_none(lse, x.shape(0), &s.lse))
     return py::none();
-  s.x = data<T>(x), s.target = data<std::int64_t>(target);
+  s.x = data<T>(x), s.target = data<std::int64_t>(target), s.scale = scale.value_or(1);
   s.rows = x.shape(0), s.classes = x.shape(1);
-  check_labels(s.target, s.rows, s.classes);
+  if (!are_valid(s.target, s.rows, s.classes))
+    return py::none();
   auto y = like<T>(x);
   s.y = y.mutable_data();
   {
@@ -407,9 +421,9 @@ py::object cross_entropy_grad_of(const py::array &g, const py::array &x, const p
 }
 
 py::object cross_entropy_grad(const py::array &g, const py::array &x, const py::array &lse,
-                              const py::array &target, const py::object &weight) {
-  py::object y = cross_entropy_grad_of<float>(g, x, lse, target, weight);
-  return y.is_none() ? cross_entropy_grad_of<double>(g, x, lse, target, weight) : y;
+                              const py::array &target, const py::object &weight, Scale scale) {
+  py::object y = cross_entropy_grad_of<float>(g, x, lse, target, weight, scale);
+  return y.is_none() ? cross_entropy_grad_of<double>(g, x, lse, target, weight, scale) : y;
 }
 
 // ---- optimizers: true if done

@@ -63,6 +63,12 @@ template <class T> void cross_entropy(const CrossEntropy<T> &s, int threads) {
       s.loss[r] = s.weight ? loss * s.weight[r] : loss;
     }
   });
+  if (!s.total)
+    return;
+  double sum = 0; // in order, so that it does not depend on the threads
+  for (index r = 0; r < s.rows; ++r)
+    sum += s.loss[r];
+  *s.total = static_cast<T>(sum * s.scale);
 }
 
 template <class T> void cross_entropy_grad(const CrossEntropyGrad<T> &s, int threads) {
@@ -72,7 +78,8 @@ template <class T> void cross_entropy_grad(const CrossEntropyGrad<T> &s, int thr
     for (index r = begin; r < end; ++r) {
       const T *x = s.x + r * s.classes;
       T *y = s.y + r * s.classes;
-      T scale = s.weight ? s.g[r] * s.weight[r] : s.g[r];
+      T scale = s.g[r * s.g_step] * T(s.scale);
+      scale = s.weight ? scale * s.weight[r] : scale;
       exp_sum(x, y, s.classes, s.lse[r]);
       y[s.target[r]] -= 1;
       index i = 0;

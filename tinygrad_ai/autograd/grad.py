@@ -14,7 +14,7 @@ from threading import RLock
 from typing import Any
 
 from .. import backend
-from ..backend.storage import written
+from ..backend.storage import latest
 from ..errors import GradError
 from ..hooks import RETAIN
 from ..tensor import Node, Tensor, wrap
@@ -47,7 +47,6 @@ class Walk:
         """Visits every pending node; fills `wanted`, or without it the leaves' gradients."""
         pending, heap, graph = self.pending, self.heap, self.graph
         selective, observers, free = wanted is not None, state.observers, not self.keep
-        quick = not graph and not written
         held = None  # the next node where the tape is a chain: it need not pass through the heap
         while held or heap:
             node, g = held or pending.pop(heappop(heap))
@@ -61,7 +60,7 @@ class Walk:
                 if not any(needs):
                     continue
                 grads = observed(op.pull)(node, g, graph, needs)
-            elif quick and op.plain and node.saved is not None:
+            elif op.plain and not graph and latest[0] > node.id and node.saved is not None:
                 grads = op.rule(g, *node.saved)  # what pull does, with nothing to look after
             else:
                 grads = op.pull(node, g, graph)
@@ -177,10 +176,7 @@ def check_result(result: Any, node: Node) -> None:
 
 def is_fresh(gx: Any, g: Any, grads: tuple[Any, ...], node: Node) -> bool:
     """Whether a rule made gx itself, for this one parent: only then may the leaf keep it."""
-    return (
-        type(gx) in backend.TABLE
-        and gx.base is None
-        and not any([gx is one for one in (g if type(g) is tuple else (g,))])
-        and sum([other is gx for other in grads]) <= 1
-        and not any([kept is gx for kept in node.saved or ()])
-    )
+    if type(gx) not in backend.TABLE or gx.base is not None:
+        return False
+    others = [*(g if type(g) is tuple else (g,)), *grads, *(node.saved or ())]
+    return list(map(id, others)).count(id(gx)) == 1

@@ -21,12 +21,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from .. import backend
 from ..backend import storage
 from ..backend.storage import latest, user_place
-from ..tensor import Node, wrap
+from ..tensor import Node, Tensor, wrap
 from .mode import state
 from .outputs import outputs
 from .saved import check_unchanged, freed, said_clearly
@@ -58,6 +59,7 @@ class Op:
         self.attrs, self.keep = tuple(attrs), tuple[str, ...]()
         self.defaults = {k: v for k, v in attrs.items() if v is not inspect.Parameter.empty}
         self.differentiable = self.asks_needs = self.plain = False
+        self.pick: Callable[[Any], Any] | None = None
         REGISTRY[self.name] = self
 
     def __repr__(self) -> str:
@@ -76,6 +78,7 @@ class Op:
         for name in (*(set(self.keep) - known), *(set(self.rule_attrs) - set(self.attrs))):
             raise TypeError(f"the rule of op {self.name} asks for {name!r}, which it does not have")
         self.sources = [self.source(name) for name in self.keep]
+        self.pick = picker([*self.inputs, "y", "needs"], names)
         self.keeps_arrays = any(name == "y" or name in self.inputs for name in self.keep)
         self.rule, self.differentiable = rule, True
         return rule
@@ -84,17 +87,21 @@ class Op:
         """The one door. Given Tensors it records; given arrays only, it is just the kernel."""
         if "input" in attrs or "other" in attrs:  # PyTorch's names of the first two inputs
             args = (*args, *(attrs.pop(k) for k in ("input", "other") if k in attrs))
+        if state.mode != 2:
+            return self.run(args, attrs)
         run = self.run
-        if state.mode == 2:
-            for observer in state.observers:
-                run = partial(observer.forward, self, run)
+        for observer in state.observers:
+            run = partial(observer.forward, self, run)
         return run(args, attrs)
 
     def run(self, args: tuple[Any, ...], attrs: dict[str, Any]) -> Any:
-        arrays, parents, be, mixed = unwrap(args)
-        if be is None:
+        for a in args:
+            if isinstance(a, Tensor):
+                break
+        else:
             be = backend.TABLE.get(type(args[0])) or backend.common(args)
             return self.forward(be, *args, **attrs)
+        arrays, parents, be, mixed = unwrap(args)
         if mixed and self.dtypes is not None:
             arrays, parents, be, _ = unwrap(self.align(self, args))
         try:
@@ -115,10 +122,11 @@ class Op:
         node.op, node.parents, node.id, node.place = self, parents, storage.tick(), user_place()
         if self.attrs:
             node.attrs = {**self.defaults, **attrs}
-        if self.keep:
-            node.saved = tuple([self.value(source, arrays, y) for source in self.sources])
-        if self.asks_needs:
-            node.saved = (*(node.saved or ()), parents)
+        if self.pick and len(arrays) == len(self.inputs):
+            node.saved = self.pick((*arrays, y, parents))
+        elif self.keep or self.asks_needs:
+            saved = [self.value(source, arrays, y) for source in self.sources]
+            node.saved = (*saved, parents) if self.asks_needs else tuple(saved)
         if type(y) is tuple:
             return outputs(node, y)
         node.shape = y.shape
@@ -179,6 +187,14 @@ class Op:
             for array in value if type(value) is tuple else (value,):
                 if type(array) in backend.TABLE:
                     check_unchanged(array, role, node)
+
+
+def picker(given: list[str], names: tuple[str, ...]) -> Callable[[Any], Any] | None:
+    """From what `given` names to a tuple of `names`; None if not all are there as they are."""
+    if not names or "xs" in given or not set(names) <= set(given):
+        return None
+    places = [given.index(name) for name in names]
+    return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
 
 
 def op(forward: Any = None, *, dtypes: str | None = None, view: bool = False) -> Any:

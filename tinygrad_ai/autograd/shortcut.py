@@ -7,7 +7,6 @@ shortcuts, so that the engine costs less than PyTorch's on small tensors.
 from __future__ import annotations
 
 from collections.abc import Callable
-from operator import itemgetter
 from sys import _getframe
 from typing import Any
 
@@ -25,7 +24,7 @@ _new = object.__new__
 
 def unary(op: Op) -> Callable[[Tensor], Tensor]:
     """A method `x -> op(x)`."""
-    forward, saved = op.forward, _saver(op)
+    forward, saved = op.forward, op.pick
 
     def method(x: Tensor) -> Tensor:
         array = x.array
@@ -57,7 +56,7 @@ def unary(op: Op) -> Callable[[Tensor], Tensor]:
 
 def binary(op: Op) -> Callable[[Tensor, Any], Tensor]:
     """A method `a, b -> op(a, b)`."""
-    forward, saved = op.forward, _saver(op)
+    forward, saved = op.forward, op.pick
 
     def method(a: Tensor, b: Any) -> Tensor:
         x = a.array
@@ -96,16 +95,6 @@ def binary(op: Op) -> Callable[[Tensor, Any], Tensor]:
         return made
 
     return _named(method, op)
-
-
-def _saver(op: Op) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:
-    """From (inputs..., output, parents) to what the rule of op will be given."""
-    picks = [(*op.inputs, "y").index(name) for name in op.keep]
-    if op.asks_needs:
-        picks.append(len(op.inputs) + 1)
-    if len(picks) == 1:
-        return itemgetter(slice(picks[0], picks[0] + 1))  # a tuple of one
-    return itemgetter(*picks) if picks else None
 
 
 def _named(method: Any, op: Op) -> Any:

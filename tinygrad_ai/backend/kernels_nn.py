@@ -24,21 +24,31 @@ def log_softmax(be: Any, x: Any, dim: int) -> Any:
 
 
 @kernel
-def cross_entropy(be: Any, x: Any, target: Any, weight: Any) -> tuple[Any, Any]:
-    """-w log softmax(x)[target] for each row of x (N, C), and log Σ eˣ of each row."""
+def cross_entropy(
+    be: Any, x: Any, target: Any, weight: Any, scale: float | None
+) -> tuple[Any, Any]:
+    """-w log softmax(x)[target] for each row of x (N, C), and log Σ eˣ of each row.
+
+    With `scale` the first result is one number: scale times the sum over the rows.
+    """
     top = be.max(x, axis=1)
     lse = be.log(be.total(be.exp(x - top[:, None]), (1,), False)) + top
     loss = lse - x[be.arange(len(x)), target]
-    return loss if weight is None else loss * weight, lse
+    if weight is not None:
+        loss = loss * weight
+    return loss if scale is None else be.total(loss, (0,), False) * x.dtype.type(scale), lse
 
 
 @kernel
-def cross_entropy_grad(be: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any) -> Any:
-    """g w (softmax(x) - onehot) for each row."""
-    scale = g if weight is None else g * weight
+def cross_entropy_grad(
+    be: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, scale: float | None
+) -> Any:
+    """g w (softmax(x) - onehot) for each row, times scale; g for each row, or one number."""
     p = be.exp(x - lse[:, None])
     p[be.arange(len(x)), target] -= 1
-    p *= scale[:, None]
+    factor = g if scale is None else g * x.dtype.type(scale)
+    factor = factor if weight is None else factor * weight
+    p *= factor[:, None] if factor.ndim else factor
     return p
 
 

@@ -14,6 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from . import kernels
 from .kernels import rows
 
@@ -111,16 +113,16 @@ def log_softmax(plain: Any, x: Any, dim: int) -> Any:
     return plain(x, dim) if y is None else y
 
 
-def cross_entropy(plain: Any, x: Any, target: Any, weight: Any) -> Any:
-    y = module.cross_entropy(x, target, weight)
-    return plain(x, target, weight) if y is None else y
+def cross_entropy(plain: Any, x: Any, target: Any, weight: Any, scale: float | None) -> Any:
+    y = module.cross_entropy(x, target, weight, scale)
+    return plain(x, target, weight, scale) if y is None else y
 
 
-def cross_entropy_grad(plain: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any) -> Any:
-    if g.strides == (0,):
-        g = g.copy()  # the gradient of a mean is one number, seen many times
-    y = module.cross_entropy_grad(g, x, lse, target, weight)
-    return plain(g, x, lse, target, weight) if y is None else y
+def cross_entropy_grad(
+    plain: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, scale: float | None
+) -> Any:
+    y = module.cross_entropy_grad(np.asarray(g), x, lse, target, weight, scale)
+    return plain(g, x, lse, target, weight, scale) if y is None else y
 
 
 def adam_step(

@@ -1,4 +1,4 @@
-"""The fused cross entropy: log-softmax and the choice of the target's entry in one op."""
+"""The fused cross entropy: log-softmax, the choice of the target's entry, the mean, in one op."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from .shape import unsqueeze
 
 
 @op
-def _cross_entropy(be, x, *, target, weight):
-    """y = w (log Σ eˣ - x[target]) per row;   gx = g w (softmax x - onehot)"""
-    return be.cross_entropy(x, target, weight)
+def _cross_entropy(be, x, *, target, weight=None, scale=None):
+    """y = w (log Σ eˣ - x[target]) per row, or s Σ y;   gx = g w (softmax x - onehot), times s"""
+    return be.cross_entropy(x, target, weight, scale)
 
 
 @_cross_entropy.vjp
-def _(g, y, x, *, target, weight):
+def _(g, y, x, *, target, weight, scale):
     losses, lse = g
     gx = None
     if losses is not None:
-        gx = _cross_entropy_grad(losses, x, y[1], target=target, weight=weight)
+        gx = _cross_entropy_grad(losses, x, y[1], target=target, weight=weight, scale=scale)
     if lse is not None:
         through = unsqueeze(lse, 1) * exp(x - unsqueeze(y[1], 1))
         gx = through if gx is None else gx + through
@@ -27,15 +27,15 @@ def _(g, y, x, *, target, weight):
 
 
 @op
-def _cross_entropy_grad(be, g, x, lse, *, target, weight):
-    """y = g w (e^(x - lse) - onehot);   gg, gx, glse by the product rule"""
-    return be.cross_entropy_grad(g, x, lse, target, weight)
+def _cross_entropy_grad(be, g, x, lse, *, target, weight=None, scale=None):
+    """y = s g w (e^(x - lse) - onehot), g per row or one;   gg, gx, glse by the product rule"""
+    return be.cross_entropy_grad(g, x, lse, target, weight, scale)
 
 
 @_cross_entropy_grad.vjp
-def _(h, y, g, x, lse, needs, *, target, weight):
-    p = exp(x - unsqueeze(lse, 1))
-    scale = g if weight is None else g * weight
-    through = h * p * unsqueeze(scale, 1)
-    unit = _cross_entropy_grad(g * 0 + 1, x, lse, target=target, weight=weight)
+def _(h, g, x, lse, *, target, weight, scale):
+    unit = _cross_entropy_grad(lse * 0 + 1, x, lse, target=target, weight=weight, scale=scale)
+    factor = g if scale is None else g * scale
+    factor = lse * 0 + (factor if weight is None else factor * weight)
+    through = h * exp(x - unsqueeze(lse, 1)) * unsqueeze(factor, 1)
     return sum(h * unit, 1), through, -sum(through, 1)

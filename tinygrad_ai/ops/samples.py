@@ -135,10 +135,12 @@ ACTIVATIONS = {
     **each(
         "cross_entropy",
         call(t(4, 3), target=ints(3, 4), weight=None),
-        call(t(4, 3), target=ints(3, 4), weight=between(0.5, 2, 4)),
+        call(t(4, 3), target=ints(3, 4), weight=between(0.5, 2, 4), scale=0.3),
     ),
     **each(
-        "cross_entropy_grad", call(t(4), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 4))
+        "cross_entropy_grad",
+        call(t(4), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 4)),
+        call(t(), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 4), scale=0.3),
     ),
     **each("layer_norm", call(t(2, 4), eps=1e-5)),
     **each("layer_norm_grad", call(t(2, 4), t(2, 4), t(2, 1))),

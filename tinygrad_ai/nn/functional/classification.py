@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ... import backend
-from ...errors import DTypeError, RangeError, ShapeError
+from ...errors import ArgumentError, DTypeError, RangeError, ShapeError
 from ...ops.arguments import raw
 from ...ops.elementwise import clamp
 from ...ops.indexing import _getitem
@@ -40,14 +40,14 @@ def integers(target: Any) -> Any:
     labels = raw(target).reshape(-1)
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"expected integer class labels, got {labels.dtype}", "target.long()")
-    return labels
+    return labels.astype("int64", copy=False)
 
 
 def check_labels(labels: Any, classes: int, ignore_index: int) -> Any:
-    """Which labels count; RangeError for one outside [0, classes)."""
+    """Which labels count (None: all); RangeError for one outside [0, classes)."""
     usual = labels.size and not 0 <= ignore_index < classes
-    if usual and labels.min() >= 0 and labels.max() < classes:
-        return labels >= 0  # all of them, found in half the passes
+    if usual and labels.view("uint64").max() < classes:  # as unsigned, below 0 is huge
+        return None
     counts = labels != ignore_index
     wrong = counts & ((labels < 0) | (labels >= classes))
     if wrong.any():
@@ -56,7 +56,7 @@ def check_labels(labels: Any, classes: int, ignore_index: int) -> Any:
             f"expected labels from 0 to {classes - 1}, got {int(labels[at])} at position {at}",
             "the last layer needs as many outputs as there are classes",
         )
-    return counts
+    return None if counts.all() else counts
 
 
 def cross_entropy(
@@ -74,20 +74,27 @@ def cross_entropy(
     if label_smoothing:
         return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
     x, labels = rows(input, target)
+    labels, factor = row_weights(x, labels, weight, ignore_index)
+    if reduction == "none":
+        return reshape(_cross_entropy(x, target=labels, weight=factor)[0], target.shape)
+    scale = _scale(len(labels) if factor is None else float(factor.sum()), reduction)
+    return _cross_entropy(x, target=labels, weight=factor, scale=scale)[0]
+
+
+def row_weights(x: Any, labels: Any, weight: Any, ignore_index: int) -> tuple[Any, Any]:
+    """Labels that may index, and each row's weight: its class's, 0 if ignored; None if all 1."""
     counts = check_labels(labels, x.shape[1], ignore_index)
-    factor = None if weight is None else raw(weight)[where(counts, labels, 0)]
-    if not counts.all():
-        factor = (1 if factor is None else factor) * counts.astype(raw(x).dtype)
-        labels = where(counts, labels, 0)
-    losses = _cross_entropy(x, target=labels, weight=factor)[0]
-    return _weighted(losses, factor, tuple(target.shape), reduction)
+    if counts is None:
+        return labels, None if weight is None else raw(weight)[labels]
+    labels, factor = where(counts, labels, 0), counts.astype(x.dtype)
+    return labels, factor if weight is None else factor * raw(weight)[labels]
 
 
-def _weighted(losses: Any, factor: Any, shape: tuple[int, ...], reduction: str) -> Any:
-    """The reduction of losses that are scaled already; the mean is over the scales."""
-    if reduction == "mean" and factor is not None:
-        return sum(losses) / float(factor.sum()) if factor.sum() else sum(losses) * math.nan
-    return reduced(losses if losses.shape == shape else reshape(losses, shape), reduction)
+def _scale(total: float, reduction: str) -> float:
+    """What the sum of weighted losses is multiplied by; the mean is over the weights."""
+    if reduction not in ("mean", "sum"):
+        raise ArgumentError(f"expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
+    return 1.0 if reduction == "sum" else 1 / total if total else math.nan
 
 
 def _soft_cross_entropy(
@@ -114,10 +121,9 @@ def _smoothed(
 ) -> Any:
     """Label smoothing: (1 - ε) of the loss, and ε of the mean loss over all classes."""
     x, labels = rows(input, target)
-    counts = check_labels(labels, x.shape[1], ignore_index)
-    mask = wrap(counts.astype(raw(x).dtype))
+    safe, factor = row_weights(x, labels, None, ignore_index)
+    mask = wrap(backend.numpy.ones(len(safe), x.dtype) if factor is None else factor)
     logs = log_softmax(x, 1)
-    safe = where(counts, labels, 0)
     scale = wrap(raw(weight)[safe]) * mask if weight is not None else mask
     chosen = -_getitem(logs, index=(backend.numpy.arange(len(safe)), safe)) * scale
     spread = -sum(logs if weight is None else logs * weight, 1) * mask
@@ -134,13 +140,12 @@ def nll_loss(
 ) -> Any:
     """-input at the target: input (N, C, ...) are log-probabilities, target (N, ...) classes."""
     x, labels = rows(input, target)
-    counts = check_labels(labels, x.shape[1], ignore_index)
-    safe = where(counts, labels, 0)
-    factor = counts.astype(raw(x).dtype)
-    if weight is not None:
-        factor = factor * raw(weight)[safe]
-    chosen = -_getitem(x, index=(backend.numpy.arange(len(safe)), safe)) * wrap(factor)
-    return _weighted(chosen, factor, tuple(target.shape), reduction)
+    safe, factor = row_weights(x, labels, weight, ignore_index)
+    losses = -_getitem(x, index=(backend.numpy.arange(len(safe)), safe))
+    losses = losses if factor is None else losses * wrap(factor)
+    if reduction == "none":
+        return reshape(losses, target.shape)
+    return sum(losses) * _scale(len(safe) if factor is None else float(factor.sum()), reduction)
 
 
 def multi_margin_loss(
