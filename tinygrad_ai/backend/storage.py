@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any
 
 PACKAGE = str(Path(__file__).parent.parent) + "/"
 
@@ -58,11 +58,18 @@ def line_of(place: Place | None) -> str:
     return f"{code.co_filename}:{line}"
 
 
-class Write(NamedTuple):
+class Write:
+    """The last write to a buffer, and how many there were."""
+
+    __slots__ = ("place", "ref", "tick", "writes")
+
     tick: int
-    writes: int
     place: Place
-    ref: Any  # drops the entry when the buffer dies, so that an id is never taken for another's
+
+    def __init__(self, owner: Any) -> None:
+        key, self.writes = id(owner), 0
+        # The entry goes with the buffer, so that an id is never taken for another's.
+        self.ref = weakref.ref(owner, lambda _: written.pop(key, None))
 
 
 written: dict[int, Write] = {}
@@ -79,11 +86,12 @@ def root(array: Any) -> Any:
 def wrote(array: Any) -> None:
     """Notes that the buffer behind `array` was just changed."""
     owner = root(array)
-    key = id(owner)
-    old = written.get(key)
-    ref = old.ref if old else weakref.ref(owner, lambda _: written.pop(key, None))
-    latest[0] = tick()
-    written[key] = Write(latest[0], old.writes + 1 if old else 1, user_place(), ref)
+    last = written.get(id(owner))
+    if last is None:
+        last = written[id(owner)] = Write(owner)
+    last.tick = latest[0] = tick()
+    last.writes += 1
+    last.place = user_place()
 
 
 def last_write(array: Any) -> Write | None:

@@ -10,8 +10,9 @@ from ..tensor import Tensor
 
 def advance(steps: Tensor) -> int:
     """Counts one more step in the tensor that keeps their number; returns it."""
-    steps.array += 1
-    return int(steps.array)
+    count = int(steps.array) + 1
+    steps.array.fill(count)
+    return count
 
 
 def fused(name: str, p: Tensor, *tensors: Tensor | None, **numbers: Any) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-from ..autograd.mode import enable_grad, no_grad
+from ..autograd.mode import enable_grad, recording
 from ..errors import ArgumentError, CheckpointError
 from ..ops.create import tensor, zeros_like
 from ..tensor import Tensor
@@ -71,18 +71,19 @@ class Optimizer:
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with no_grad():
+        with recording(False):
             for group in self.param_groups:
                 for p in group["params"]:
-                    if p.grad is not None:
-                        self.step_one(p, group)
+                    g = p.grad
+                    if g is not None:
+                        self.step_one(p, g, group)
         return loss
 
-    def step_one(self, p: Tensor, group: dict[str, Any]) -> None:
+    def step_one(self, p: Tensor, g: Tensor, group: dict[str, Any]) -> None:
         state = self.state.get(p)
         if state is None:
             state = self.state[p] = self.init(p, group)
-        g: Any = p.grad.detach()  # type: ignore[union-attr]
+        g = g.detach()
         self.update(p, -g if group.get("maximize") else g, state, group)
 
     # ---- saving, in PyTorch's layout
