@@ -183,9 +183,9 @@ def test_softmax_of_what_is_not_finite(isa: str) -> None:
 
 ADAM = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
 STEPS: list[tuple[str, int, dict[str, Any]]] = [
-    ("adam_step", 2, {"step": 3, "weight_decay": 0.0, "decoupled": False, **ADAM}),
-    ("adam_step", 3, {"step": 1, "weight_decay": 0.1, "decoupled": False, **ADAM}),
-    ("adam_step", 3, {"step": 9, "weight_decay": 0.1, "decoupled": True, **ADAM}),
+    ("adam_step", 2, {"t": 3, "weight_decay": 0.0, "decoupled": False, **ADAM}),
+    ("adam_step", 3, {"t": 1, "weight_decay": 0.1, "decoupled": False, **ADAM}),
+    ("adam_step", 3, {"t": 9, "weight_decay": 0.1, "decoupled": True, **ADAM}),
     *[
         ("sgd_step", count, {
             "lr": 0.1, "momentum": 0.9, "dampening": 0.2 * (1 - nesterov), "weight_decay": 0.1,
@@ -202,6 +202,13 @@ STEPS: list[tuple[str, int, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+def apply(name: str, arrays: list[Any], options: dict[str, Any]) -> None:
+    """Adam takes lists, one entry for each parameter."""
+    if name == "adam_step":
+        arrays, options = [[a] for a in arrays], {**options, "t": [options["t"]]}
+    getattr(be, name)(*arrays, **options)
+
+
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("step", STEPS, ids=lambda s: s[0])
 def test_optimizer_steps(isa: str, threads: int, step: Any, dtype: Any) -> None:
@@ -214,11 +221,25 @@ def test_optimizer_steps(isa: str, threads: int, step: Any, dtype: Any) -> None:
             arrays[2] += 1
         fast, plain = ([a.copy() for a in arrays] for _ in range(2))
         pad = [None] * (wants - count)
-        getattr(be, name)(*fast, *pad, **options)
+        apply(name, [*fast, *pad], options)
         with native.switched(be, False):
-            getattr(be, name)(*plain, *pad, **options)
+            apply(name, [*plain, *pad], options)
         for mine, theirs in zip(fast, plain, strict=True):
             close(mine, theirs)
+
+
+def test_adam_of_several_parameters_at_once() -> None:
+    steps = {"t": [1, 4], "weight_decay": 0.0, "decoupled": False, **ADAM}
+    for dtypes in ((np.float32, np.float32), (np.float32, np.float64)):
+        lists = [[np.abs(normal(9, dtype=d, seed=s)) for d in dtypes] for s in range(4)]
+        plain = [[a.copy() for a in arrays] for arrays in lists]
+        be.adam_step(*lists, [None, None], **steps)
+        with native.switched(be, False):
+            be.adam_step(*plain, [None, None], **steps)
+        for mine, theirs in zip(sum(lists, []), sum(plain, []), strict=True):
+            close(mine, theirs)
+    with pytest.raises(ValueError, match="lists of one length"):
+        native.module.adam(*lists, [None], **steps)
 
 
 def train(steps: int = 5) -> list[Any]:

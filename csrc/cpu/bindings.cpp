@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstdlib>
 #include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include <omp.h>
 #include <pybind11/numpy.h>
@@ -22,6 +24,7 @@
 #include "../table.h"
 
 namespace py = pybind11;
+using namespace py::literals;
 
 namespace tinygrad_ai {
 
@@ -441,8 +444,11 @@ template <class T> bool state_of(const py::object &o, index n, T **to, bool opti
   return true;
 }
 
-template <class T, class S> bool with_grad(S &s, const py::array &p, const py::array &g) {
-  s.count = p.size();
+template <class T, class S> bool with_grad(S &s, const py::object &p, const py::object &grad) {
+  if (!py::isinstance<py::array>(p) || !py::isinstance<py::array>(grad))
+    return false;
+  const auto g = py::reinterpret_borrow<py::array>(grad);
+  s.count = py::reinterpret_borrow<py::array>(p).size();
   if (!is_flat_of<T>(g) || g.size() != s.count)
     return false;
   s.g = data<T>(g);
@@ -450,26 +456,37 @@ template <class T, class S> bool with_grad(S &s, const py::array &p, const py::a
 }
 
 template <class T>
-bool adam_of(const py::array &p, const py::array &g, const py::object &m, const py::object &v,
-             const py::object &v_max, index count, double lr, double beta1, double beta2, double eps,
-             double weight_decay, bool decoupled) {
-  Adam<T> s{};
-  if (!with_grad<T>(s, p, g) || !state_of(m, s.count, &s.m) || !state_of(v, s.count, &s.v) ||
-      !state_of(v_max, s.count, &s.v_max, true))
-    return false;
-  s.lr = lr, s.beta1 = beta1, s.beta2 = beta2, s.eps = eps, s.weight_decay = weight_decay;
-  s.correction1 = 1 - std::pow(beta1, count), s.correction2 = 1 - std::pow(beta2, count);
-  s.decoupled = decoupled;
+bool adam_of(const py::list &p, const py::list &g, const py::list &m, const py::list &v,
+             const py::list &v_max, const std::vector<index> &steps, const Adam<T> &numbers) {
+  std::vector<Adam<T>> all(steps.size(), numbers);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    Adam<T> &s = all[i];
+    if (!with_grad<T>(s, p[i], g[i]) || !state_of<T>(m[i], s.count, &s.m) ||
+        !state_of<T>(v[i], s.count, &s.v) || !state_of<T>(v_max[i], s.count, &s.v_max, true))
+      return false;
+    s.correction1 = 1 - std::pow(s.beta1, steps[i]);
+    s.correction2 = 1 - std::pow(s.beta2, steps[i]);
+  }
+  const int threads = state().threads;
   py::gil_scoped_release free;
-  kernels<T>().adam(s, state().threads);
+  for (const Adam<T> &s : all)
+    kernels<T>().adam(s, threads);
   return true;
 }
 
-bool adam(const py::array &p, const py::array &g, const py::object &m, const py::object &v,
-          const py::object &v_max, index step, double lr, double beta1, double beta2, double eps,
-          double weight_decay, bool decoupled) {
-  return adam_of<float>(p, g, m, v, v_max, step, lr, beta1, beta2, eps, weight_decay, decoupled) ||
-         adam_of<double>(p, g, m, v, v_max, step, lr, beta1, beta2, eps, weight_decay, decoupled);
+bool adam(const py::list &p, const py::list &g, const py::list &m, const py::list &v,
+          const py::list &v_max, const std::vector<index> &steps, double lr, double beta1,
+          double beta2, double eps, double weight_decay, bool decoupled) {
+  for (const py::list &l : {p, g, m, v, v_max})
+    if (l.size() != steps.size())
+      throw std::invalid_argument(std::string(__FILE__) + ":" + std::to_string(__LINE__) +
+                                  ": expected lists of one length");
+  const auto run = [&](auto s) {
+    s.lr = lr, s.beta1 = beta1, s.beta2 = beta2, s.eps = eps;
+    s.weight_decay = weight_decay, s.decoupled = decoupled;
+    return adam_of(p, g, m, v, v_max, steps, s);
+  };
+  return run(Adam<float>{}) || run(Adam<double>{});
 }
 
 template <class T>
@@ -547,7 +564,8 @@ PYBIND11_MODULE(_native, m) {
   m.def("softmax", &softmax);
   m.def("cross_entropy", &cross_entropy);
   m.def("cross_entropy_grad", &cross_entropy_grad);
-  m.def("adam", &adam);
+  m.def("adam", &adam, "p"_a, "g"_a, "m"_a, "v"_a, "v_max"_a, "t"_a, "lr"_a, "beta1"_a, "beta2"_a,
+        "eps"_a, "weight_decay"_a, "decoupled"_a);
   m.def("sgd", &sgd);
   m.def("rmsprop", &rmsprop);
   pthread_atfork(nullptr, nullptr, alone_after_fork);

@@ -121,7 +121,7 @@ class Op:
         node = Node()
         node.op, node.parents, node.id, node.place = self, parents, storage.tick(), user_place()
         if self.attrs:
-            node.attrs = {**self.defaults, **attrs}
+            node.attrs = attrs if len(attrs) == len(self.attrs) else {**self.defaults, **attrs}
         if self.pick and len(arrays) == len(self.inputs):
             node.saved = self.pick((*arrays, y, parents))
         elif self.keep or self.asks_needs:

@@ -27,11 +27,19 @@ def sgd_step(
 
 
 @kernel
-def adam_step(
-    be: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, *, step: int, lr: float, beta1: float,
+def adam_step(be: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, t: Any, **numbers: Any) -> None:
+    """Lists of arrays, v_max also of Nones, and how many steps each has had with this one.
+
+    m = β₁m + (1-β₁)g;  v = β₂v + (1-β₂)g²;  p -= lr m̂ / (√v̂ + ε), hats divide by 1 - βᵗ.
+    """
+    for arrays in zip(p, g, m, v, v_max, t, strict=True):
+        _adam(be, *arrays, **numbers)
+
+
+def _adam(
+    be: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, step: int, *, lr: float, beta1: float,
     beta2: float, eps: float, weight_decay: float, decoupled: bool,
 ) -> None:  # fmt: skip
-    """m = β₁m + (1-β₁)g;  v = β₂v + (1-β₂)g²;  p -= lr m̂ / (√v̂ + ε), hats divide by 1 - βᵗ."""
     if weight_decay and decoupled:
         p *= 1 - lr * weight_decay
     elif weight_decay:

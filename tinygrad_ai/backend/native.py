@@ -125,14 +125,9 @@ def cross_entropy_grad(
     return plain(g, x, lse, target, weight, scale) if y is None else y
 
 
-def adam_step(
-    plain: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, *, step: int, lr: float, beta1: float,
-    beta2: float, eps: float, weight_decay: float, decoupled: bool,
-) -> None:  # fmt: skip
-    numbers = (step, lr, beta1, beta2, eps, weight_decay, decoupled)
-    if not module.adam(p, g, m, v, v_max, *numbers):
-        plain(p, g, m, v, v_max, step=step, lr=lr, beta1=beta1, beta2=beta2, eps=eps,
-              weight_decay=weight_decay, decoupled=decoupled)  # fmt: skip
+def adam_step(plain: Any, *lists: Any, **numbers: Any) -> None:
+    if not module.adam(*lists, **numbers):
+        plain(*lists, **numbers)
 
 
 def sgd_step(

@@ -83,15 +83,17 @@ def root(array: Any) -> Any:
     return array
 
 
-def wrote(array: Any) -> None:
-    """Notes that the buffer behind `array` was just changed."""
-    owner = root(array)
-    last = written.get(id(owner))
-    if last is None:
-        last = written[id(owner)] = Write(owner)
-    last.tick = latest[0] = tick()
-    last.writes += 1
-    last.place = user_place()
+def wrote(*arrays: Any) -> None:
+    """Notes that the buffers behind these arrays were just changed."""
+    latest[0] = now = tick()
+    place = user_place()
+    for array in arrays:
+        owner = root(array)
+        last = written.get(id(owner))
+        if last is None:
+            last = written[id(owner)] = Write(owner)
+        last.tick, last.place = now, place
+        last.writes += 1
 
 
 def last_write(array: Any) -> Write | None:

@@ -7,7 +7,7 @@ from typing import Any
 from ..ops.arithmetic import sqrt
 from ..ops.create import tensor, zeros_like
 from ..ops.elementwise import abs, maximum
-from ..ops.step import advance, fused
+from ..ops.step import advance, fused_all
 from ..tensor import Tensor
 from .optimizer import Optimizer, check, counter
 
@@ -49,11 +49,11 @@ class Adam(Optimizer):
         extra = ("max_exp_avg_sq",) if group["amsgrad"] else ()
         return moments(p, "exp_avg", "exp_avg_sq", *extra)
 
-    def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        step = advance(state["step"])
-        fused(
-            "adam_step", p, g, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq"),
-            step=step, lr=group["lr"], beta1=group["betas"][0],
+    def update_all(self, params: Any, grads: Any, states: Any, group: dict[str, Any]) -> None:
+        fused_all(
+            "adam_step", params, grads, [s["exp_avg"] for s in states],
+            [s["exp_avg_sq"] for s in states], [s.get("max_exp_avg_sq") for s in states],
+            [advance(s["step"]) for s in states], lr=group["lr"], beta1=group["betas"][0],
             beta2=group["betas"][1], eps=group["eps"], weight_decay=group["weight_decay"],
             decoupled=group["decoupled_weight_decay"],
         )  # fmt: skip

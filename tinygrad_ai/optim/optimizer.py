@@ -37,6 +37,13 @@ class Optimizer:
         """One step for one parameter, in place."""
         raise NotImplementedError
 
+    def update_all(
+        self, params: list[Tensor], grads: list[Tensor], states: list[Any], group: dict[str, Any]
+    ) -> None:
+        """One step for all parameters of a group; one by one, unless a subclass knows better."""
+        for p, g, state in zip(params, grads, states, strict=True):
+            self.update(p, g, state, group)
+
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Parameters with options of their own; what a group does not say is the default."""
         group = dict(param_group)
@@ -73,18 +80,19 @@ class Optimizer:
                 loss = closure()
         with recording(False):
             for group in self.param_groups:
-                for p in group["params"]:
-                    g = p.grad
-                    if g is not None:
-                        self.step_one(p, g, group)
+                params = [p for p in group["params"] if p.grad is not None]
+                grads: list[Any] = [p.grad.detach() for p in params]
+                if group.get("maximize"):
+                    grads = [-g for g in grads]
+                states = [self.state_of(p, group) for p in params]
+                self.update_all(params, grads, states, group)
         return loss
 
-    def step_one(self, p: Tensor, g: Tensor, group: dict[str, Any]) -> None:
+    def state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = self.state.get(p)
         if state is None:
             state = self.state[p] = self.init(p, group)
-        g = g.detach()
-        self.update(p, -g if group.get("maximize") else g, state, group)
+        return state
 
     # ---- saving, in PyTorch's layout
 
