@@ -72,12 +72,13 @@ class Build(build_ext):
                     f"-DVEC_BYTES={width}", "-c", str(ROOT / "csrc/cpu/kernels.cpp"),
                     "-o", objects[-1],
                 ])  # fmt: skip
-            objects.append(f"{scratch}/bindings.o")
-            jobs.append([
-                compiler, *FLAGS, "-fPIC", f'-DSOURCES="{digest()}"',
-                *[f"-I{path}" for path in include], "-c", str(ROOT / "csrc/cpu/bindings.cpp"),
-                "-o", objects[-1],
-            ])  # fmt: skip
+            for name in ("bindings", "memory"):
+                objects.append(f"{scratch}/{name}.o")
+                jobs.append([
+                    compiler, *FLAGS, "-fPIC", f'-DSOURCES="{digest()}"',
+                    *[f"-I{path}" for path in include], "-c",
+                    str(ROOT / f"csrc/cpu/{name}.cpp"), "-o", objects[-1],
+                ])  # fmt: skip
             work(jobs)
             linked = f"{scratch}/module.so"
             last = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []

@@ -164,7 +164,9 @@ def test_softmax_and_cross_entropy(isa: str, threads: int, shape: Any, dtype: An
     g = normal(len(rows), dtype=dtype)
     for weight in (None, np.abs(normal(len(rows), dtype=dtype, seed=1))):
         for scale in (None, 0.3):
-            for mine, plain in zip(*both("cross_entropy", rows, target, weight, scale), strict=True):
+            for mine, plain in zip(
+                *both("cross_entropy", rows, target, weight, scale), strict=True
+            ):
                 close(mine, plain)
             lse = plain
             for given in (g, np.broadcast_to(g[0], g.shape), g[:1].reshape(()), g[0]):

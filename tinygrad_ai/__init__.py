@@ -31,6 +31,9 @@ from .backend.dtypes import int64 as int64
 from .backend.dtypes import promote_types as promote_types
 from .backend.dtypes import set_default_dtype as set_default_dtype
 from .backend.dtypes import uint8 as uint8
+from .backend.memory import empty_cache as empty_cache
+from .backend.memory import memory_stats as memory_stats
+from .backend.memory import memory_summary as memory_summary
 from .backend.native import get_num_threads as get_num_threads
 from .backend.native import set_num_threads as set_num_threads
 from .ops import *  # noqa: F403

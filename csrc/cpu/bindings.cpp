@@ -22,6 +22,7 @@
 #include <pybind11/stl.h>
 
 #include "../table.h"
+#include "memory.h"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -555,6 +556,12 @@ PYBIND11_MODULE(_native, m) {
       .value("gelu", Act::gelu)
       .value("gelu_tanh", Act::gelu_tanh)
       .value("silu", Act::silu);
+  m.def("serve_numpy", &serve_numpy);
+  m.def("empty_cache", [] { cache().clear(); });
+  m.def("memory_stats", [] {
+    const Cache::Stats s = cache().stats();
+    return py::make_tuple(s.used, s.most_used, s.kept, s.limit, s.reused, s.fetched);
+  });
   m.def("linear", &linear);
   m.def("matmul", &matmul);
   m.def("linear_grad_x", &linear_grad_x);

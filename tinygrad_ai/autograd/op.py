@@ -21,7 +21,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 from .. import backend
@@ -30,7 +29,7 @@ from ..backend.storage import latest, user_place
 from ..tensor import Node, Tensor, wrap
 from .mode import state
 from .outputs import outputs
-from .saved import check_unchanged, freed, said_clearly
+from .saved import check_unchanged, freed, picker, said_clearly
 from .unwrap import unwrap
 
 REGISTRY: dict[str, Op] = {}
@@ -187,14 +186,6 @@ class Op:
             for array in value if type(value) is tuple else (value,):
                 if type(array) in backend.TABLE:
                     check_unchanged(array, role, node)
-
-
-def picker(given: list[str], names: tuple[str, ...]) -> Callable[[Any], Any] | None:
-    """From what `given` names to a tuple of `names`; None if not all are there as they are."""
-    if not names or "xs" in given or not set(names) <= set(given):
-        return None
-    places = [given.index(name) for name in names]
-    return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
 
 
 def op(forward: Any = None, *, dtypes: str | None = None, view: bool = False) -> Any:

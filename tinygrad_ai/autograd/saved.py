@@ -1,12 +1,22 @@
-"""Errors of the engine in our words: what was freed, what was changed where, what does not fit."""
+"""What the tape keeps: how it is picked, and errors in our words where it was freed or changed."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import itemgetter
 from typing import Any
 
 from ..backend import storage
 from ..errors import DTypeError, GraphFreedError, InplaceError, ShapeError, TinygradError
 from ..tensor import Node
+
+
+def picker(given: list[str], names: tuple[str, ...]) -> Callable[[Any], Any] | None:
+    """From what `given` names to a tuple of `names`; None if not all are there as they are."""
+    if not names or "xs" in given or not set(names) <= set(given):
+        return None
+    places = [given.index(name) for name in names]
+    return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
 
 
 def freed(node: Node) -> GraphFreedError:
