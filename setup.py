@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent
 WISH = os.environ.get("TINYGRAD_AI_NATIVE", "auto")
 EXTRA = os.environ.get("TINYGRAD_AI_CFLAGS", "").split()
 FLAGS = [
-    "-std=c++17", "-O3", "-fopenmp", "-fvisibility=hidden", "-ffp-contract=fast",
+    "-std=c++17", "-O3", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast",
     "-fno-math-errno", "-fno-trapping-math", *EXTRA,
 ]  # fmt: skip
 
@@ -72,7 +72,7 @@ class Build(build_ext):
                     f"-DVEC_BYTES={width}", "-c", str(ROOT / "csrc/cpu/kernels.cpp"),
                     "-o", objects[-1],
                 ])  # fmt: skip
-            for name in ("bindings", "memory"):
+            for name in ("bindings", "memory", "pool"):
                 objects.append(f"{scratch}/{name}.o")
                 jobs.append([
                     compiler, *FLAGS, "-fPIC", f'-DSOURCES="{digest()}"',
@@ -82,7 +82,7 @@ class Build(build_ext):
             work(jobs)
             linked = f"{scratch}/module.so"
             last = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-            work([[compiler, "-shared", "-fopenmp", *EXTRA, *last, *objects, "-o", linked]])
+            work([[compiler, "-shared", "-pthread", *EXTRA, *last, *objects, "-o", linked]])
             target.unlink(missing_ok=True)  # a process may be running the old one
             target.write_bytes(Path(linked).read_bytes())
             target.chmod(0o755)

@@ -16,13 +16,13 @@
 #include <type_traits>
 #include <vector>
 
-#include <omp.h>
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include "../table.h"
 #include "memory.h"
+#include "pool.h"
 
 namespace py = pybind11;
 using namespace py::literals;
@@ -59,7 +59,7 @@ const Table *best() {
 
 struct State { // of the module, in it: atomic, so that threads may ask and set
   std::atomic<const Table *> table{best()};
-  std::atomic<int> threads{omp_get_max_threads()};
+  std::atomic<int> threads{usual_threads()};
 };
 
 State &state() {
@@ -101,7 +101,7 @@ void set_num_threads(int n) {
   state().threads = n;
 }
 
-// A forked child has none of OpenMP's threads, and would wait for them forever.
+// Forked children, workers of a data loader mostly, are many: each works alone.
 void alone_after_fork() { state().threads = 1; }
 
 template <class T> const Kernels<T> &kernels() {

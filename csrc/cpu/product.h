@@ -442,11 +442,7 @@ template <class T> void product(const Product<T> &p, void *workspace, int thread
   }
   const Grid g = grid_of(p, threads);
   const int n = g.rows * g.columns;
-  if (n == 1)
-    return share(p, g, 0, space);
-#pragma omp parallel num_threads(n)
-  for (int t = omp_get_thread_num(); t < n; t += omp_get_num_threads())
-    share(p, g, t, space);
+  each(n, [&](int t) { share(p, g, t, space); });
 }
 
 } // namespace tinygrad_ai::ISA

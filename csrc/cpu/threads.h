@@ -2,8 +2,7 @@
 
 #pragma once
 
-#include <omp.h>
-
+#include "pool.h"
 #include "vec.h"
 
 namespace tinygrad_ai::ISA {
@@ -12,27 +11,28 @@ struct Range {
   index begin, end;
 };
 
-// The part of [0, count) that thread t of n does, in whole multiples of `unit`.
+// Part t of [0, count) in n, in whole multiples of `unit`.
 ALWAYS_INLINE Range part(index count, int t, int n, index unit) {
   index units = (count + unit - 1) / unit;
   return {smaller(count, units * t / n * unit), smaller(count, units * (t + 1) / n * unit)};
+}
+
+// work(t) for each t in [0, n), by several threads.
+template <class F> void each(int n, const F &work) {
+  share_out(
+      n, [](void *f, int t) { (*static_cast<const F *>(f))(t); },
+      const_cast<void *>(static_cast<const void *>(&work)));
 }
 
 // work(begin, end) on parts of [0, count), by as many threads as have at least `least` to do.
 template <class F> void parallel(index count, index unit, index least, int threads, const F &work) {
   index useful = count / (least > 0 ? least : 1);
   int n = static_cast<int>(smaller<index>(threads, useful > 0 ? useful : 1));
-  if (n <= 1) {
-    if (count > 0)
-      work(index{0}, count);
-    return;
-  }
-#pragma omp parallel num_threads(n)
-  {
-    Range r = part(count, omp_get_thread_num(), omp_get_num_threads(), unit);
+  each(n, [&](int t) {
+    Range r = part(count, t, n, unit);
     if (r.begin < r.end)
       work(r.begin, r.end);
-  }
+  });
 }
 
 } // namespace tinygrad_ai::ISA
