@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: train test lint types bench clean
+.PHONY: train test lint types bench sanitize clean
 
 train: $(VENV)/.plot
 	$(RUN) -m tinygrad_ai train $(ARGS)
@@ -22,6 +22,20 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.test
 	$(RUN) benchmarks/overhead.py
+
+# The kernels' tests in a copy of the tree, built to stop at the first wrong access or overflow.
+SANITIZED := build/sanitize
+library = $(shell c++ -print-file-name=lib$(1).so)
+sanitize: $(VENV)/.test
+	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)
+	cp -r setup.py pyproject.toml README.md LICENSE csrc tinygrad_ai tests $(SANITIZED)
+	rm -f $(SANITIZED)/tinygrad_ai/backend/*.so
+	$(RUN) -m pip install --quiet 'setuptools>=77' 'pybind11>=2.12'
+	cd $(SANITIZED) && TINYGRAD_AI_NATIVE=require TINYGRAD_AI_CFLAGS="-fsanitize=address,undefined \
+		-fno-sanitize-recover=all -O1 -g" CXX=c++ $(abspath $(RUN)) setup.py --quiet build_ext --inplace
+	cd $(SANITIZED) && LD_PRELOAD=$(call library,asan):$(call library,stdc++) \
+		ASAN_OPTIONS=detect_leaks=0 TINYGRAD_AI_CACHE=0 TINYGRAD_AI_REQUIRE=native \
+		$(abspath $(RUN)) -m pytest -q -k "not fork" tests/test_native*.py $(ARGS)
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
