@@ -28,6 +28,8 @@ SANITIZED := build/sanitize
 library = $(shell c++ -print-file-name=lib$(1).so)
 sanitize: $(VENV)/.test
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED)
+	c++ -std=c++17 -O1 -g -pthread -fsanitize=thread tests/pool.cpp csrc/cpu/pool.cpp \
+		-o $(SANITIZED)/pool && $(SANITIZED)/pool
 	cp -r setup.py pyproject.toml README.md LICENSE csrc tinygrad_ai tests $(SANITIZED)
 	rm -f $(SANITIZED)/tinygrad_ai/backend/*.so
 	$(RUN) -m pip install --quiet 'setuptools>=77' 'pybind11>=2.12'

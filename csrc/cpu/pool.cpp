@@ -50,9 +50,10 @@ private:
   std::condition_variable wake_;
 
   void publish(int parts, void (*work)(void *, int), void *context) {
-    work_ = work, context_ = context, parts_ = static_cast<std::uint32_t>(parts);
-    done_ = 0;
+    parts_ = 0; // with the old ticket nobody may claim a part of the new job
+    work_ = work, context_ = context, done_ = 0;
     ticket_ = ((ticket_ >> 32) + 1) << 32;
+    parts_ = static_cast<std::uint32_t>(parts);
     if (asleep_) {
       std::lock_guard<std::mutex> guard(sleep_);
       wake_.notify_all();

@@ -354,7 +354,9 @@ template <class T> void dots(const Product<T> &p, Range ri, Range rj) {
 
 template <class T> bool by_dots(const Product<T> &p) {
   const index few = p.m < p.n ? p.m : p.n;
-  return p.a_col == 1 && p.b_row == 1 && p.slope == Act::none && !p.row_sum && few <= 32;
+  const index enough = (few <= 4 ? 4 : 8) * Vec<T>::width; // to pay for the sums at the end
+  return p.a_col == 1 && p.b_row == 1 && p.slope == Act::none && !p.row_sum && few <= 32 &&
+         p.k >= enough;
 }
 
 // How the result is divided among threads: rows by columns.

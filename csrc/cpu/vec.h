@@ -55,16 +55,26 @@ template <class V, class T> ALWAYS_INLINE void store(T *p, V v) {
   __builtin_memcpy(p, &v, sizeof v);
 }
 
+// n numbers, fewer than 2 `step`, in pieces of constant size.
+template <int step, class T> ALWAYS_INLINE void copy_part(T *to, const T *from, index n) {
+  const bool piece = n & step;
+  if (piece)
+    __builtin_memcpy(to, from, step * sizeof(T));
+  if constexpr (step > 1)
+    copy_part<step / 2>(to + piece * step, from + piece * step, n);
+}
+
 // The first n numbers; the rest of the vector is `fill`.
 template <class V, class T> ALWAYS_INLINE V load_part(const T *p, index n, T fill) {
-  V v = V{} + fill;
-  for (index i = 0; i < n; ++i)
-    v[i] = p[i];
-  return v;
+  alignas(V) T part[sizeof(V) / sizeof(T)];
+  store(part, V{} + fill);
+  copy_part<sizeof(V) / sizeof(T)>(part, p, n);
+  return load<V>(part);
 }
 template <class V, class T> ALWAYS_INLINE void store_part(T *p, V v, index n) {
-  for (index i = 0; i < n; ++i)
-    p[i] = v[i];
+  alignas(V) T part[sizeof(V) / sizeof(T)];
+  store(part, v);
+  copy_part<sizeof(V) / sizeof(T)>(p, part, n);
 }
 
 template <class M, class V> ALWAYS_INLINE V select(M condition, V yes, V no) {
