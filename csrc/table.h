@@ -33,23 +33,27 @@ template <class T> struct Rows { // `count` rows of `width` numbers, one after t
   index count, width;
 };
 
+template <class T> struct Labels { // rows whose label is `ignore` do not count
+  const std::int64_t *target;
+  const T *weight; // of each class, or nullptr
+  std::int64_t ignore;
+};
+
 template <class T> struct CrossEntropy {
   const T *x;
-  const std::int64_t *target;
-  const T *weight; // of each row, or nullptr
+  Labels<T> labels;
   T *loss, *lse;
-  T *total; // scale times the sum of all losses, or nullptr
-  double scale;
+  T *total; // the sum of all losses, or their mean, or nullptr
+  bool mean;
   index rows, classes;
 };
 
 template <class T> struct CrossEntropyGrad {
   const T *g, *x, *lse;
   index g_step; // 1, or 0 where g is one number for all rows
-  const std::int64_t *target;
-  const T *weight;
+  Labels<T> labels;
   T *y;
-  double scale;
+  bool mean;
   index rows, classes;
 };
 

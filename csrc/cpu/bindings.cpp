@@ -361,38 +361,40 @@ template <class T> bool vector_or_none(const py::object &o, index rows, const T 
   return true;
 }
 
-bool are_valid(const std::int64_t *target, index rows, index classes) {
-  return std::all_of(target, target + rows, [=](auto t) { return t >= 0 && t < classes; });
+// Labels of `rows` rows, each `ignore` or in [0, classes).
+template <class T>
+bool labels_of(const py::array &target, const py::object &weight, std::int64_t ignore, index rows,
+               index classes, Labels<T> &labels) {
+  if (!are_labels(target, rows) || !vector_or_none(weight, classes, &labels.weight))
+    return false;
+  labels.target = data<std::int64_t>(target), labels.ignore = ignore;
+  return std::all_of(labels.target, labels.target + rows,
+                     [=](auto t) { return (t >= 0 && t < classes) || t == ignore; });
 }
-
-using Scale = std::optional<double>;
 
 template <class T>
 py::object cross_entropy_of(const py::array &x, const py::array &target, const py::object &weight,
-                            Scale scale) {
+                            std::int64_t ignore, const std::string &reduction) {
   CrossEntropy<T> s{};
-  if (!is_flat_of<T>(x) || x.ndim() != 2 || !x.shape(1) || !are_labels(target, x.shape(0)) ||
-      !vector_or_none(weight, x.shape(0), &s.weight))
+  if (!is_flat_of<T>(x) || x.ndim() != 2 || !x.shape(1) ||
+      !labels_of(target, weight, ignore, x.shape(0), x.shape(1), s.labels))
     return py::none();
-  s.x = data<T>(x), s.target = data<std::int64_t>(target);
-  s.rows = x.shape(0), s.classes = x.shape(1);
-  if (!are_valid(s.target, s.rows, s.classes))
-    return py::none();
+  s.x = data<T>(x), s.rows = x.shape(0), s.classes = x.shape(1);
   py::array_t<T> loss(s.rows), lse(s.rows), total(std::array<index, 0>{});
-  s.loss = loss.mutable_data(), s.lse = lse.mutable_data();
-  if (scale)
-    s.total = total.mutable_data(), s.scale = *scale;
+  const bool reduced = reduction != "none";
+  s.loss = loss.mutable_data(), s.lse = lse.mutable_data(), s.mean = reduction == "mean";
+  s.total = reduced ? total.mutable_data() : nullptr;
   {
     py::gil_scoped_release free;
     kernels<T>().cross_entropy(s, state().threads);
   }
-  return py::make_tuple(scale ? total : loss, lse);
+  return py::make_tuple(reduced ? total : loss, lse);
 }
 
 py::object cross_entropy(const py::array &x, const py::array &target, const py::object &weight,
-                         Scale scale) {
-  py::object y = cross_entropy_of<float>(x, target, weight, scale);
-  return y.is_none() ? cross_entropy_of<double>(x, target, weight, scale) : y;
+                         std::int64_t ignore, const std::string &reduction) {
+  py::object y = cross_entropy_of<float>(x, target, weight, ignore, reduction);
+  return y.is_none() ? cross_entropy_of<double>(x, target, weight, ignore, reduction) : y;
 }
 
 // The gradient of each row's loss, or one number for all of them.
@@ -405,16 +407,14 @@ template <class T> bool gradient_of(const py::array &g, index rows, CrossEntropy
 
 template <class T>
 py::object cross_entropy_grad_of(const py::array &g, const py::array &x, const py::array &lse,
-                                 const py::array &target, const py::object &weight, Scale scale) {
+                                 const py::array &target, const py::object &weight,
+                                 std::int64_t ignore, const std::string &reduction) {
   CrossEntropyGrad<T> s{};
-  if (!is_flat_of<T>(x) || x.ndim() != 2 || !are_labels(target, x.shape(0)) ||
-      !vector_or_none(weight, x.shape(0), &s.weight) || !gradient_of(g, x.shape(0), s) ||
-      !vector_or_none(lse, x.shape(0), &s.lse))
+  if (!is_flat_of<T>(x) || x.ndim() != 2 || !gradient_of(g, x.shape(0), s) ||
+      !vector_or_none(lse, x.shape(0), &s.lse) || !s.lse ||
+      !labels_of(target, weight, ignore, x.shape(0), x.shape(1), s.labels))
     return py::none();
-  s.x = data<T>(x), s.target = data<std::int64_t>(target), s.scale = scale.value_or(1);
-  s.rows = x.shape(0), s.classes = x.shape(1);
-  if (!are_valid(s.target, s.rows, s.classes))
-    return py::none();
+  s.x = data<T>(x), s.rows = x.shape(0), s.classes = x.shape(1), s.mean = reduction == "mean";
   auto y = like<T>(x);
   s.y = y.mutable_data();
   {
@@ -425,9 +425,11 @@ py::object cross_entropy_grad_of(const py::array &g, const py::array &x, const p
 }
 
 py::object cross_entropy_grad(const py::array &g, const py::array &x, const py::array &lse,
-                              const py::array &target, const py::object &weight, Scale scale) {
-  py::object y = cross_entropy_grad_of<float>(g, x, lse, target, weight, scale);
-  return y.is_none() ? cross_entropy_grad_of<double>(g, x, lse, target, weight, scale) : y;
+                              const py::array &target, const py::object &weight,
+                              std::int64_t ignore, const std::string &reduction) {
+  py::object y = cross_entropy_grad_of<float>(g, x, lse, target, weight, ignore, reduction);
+  return y.is_none() ? cross_entropy_grad_of<double>(g, x, lse, target, weight, ignore, reduction)
+                     : y;
 }
 
 // ---- optimizers: true if done

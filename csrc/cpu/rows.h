@@ -52,36 +52,58 @@ template <class T> ALWAYS_INLINE T exp_sum(const T *x, T *y, index n, T shift) {
 
 template <class T> index grain(index width) { return 1 + 4096 / (width > 0 ? width : 1); }
 
+template <class T> ALWAYS_INLINE T weight_of(const Labels<T> &labels, index row) {
+  const std::int64_t label = labels.target[row];
+  return label == labels.ignore ? T(0) : labels.weight ? labels.weight[label] : T(1);
+}
+
+// In order and in double precision: a sum that does not depend on the threads.
+template <class F> double sum_over(index rows, const F &f) {
+  double sum = 0;
+  for (index r = 0; r < rows; ++r)
+    sum += f(r);
+  return sum;
+}
+
+template <class T> double total_weight(const Labels<T> &labels, index rows) {
+  return sum_over(rows, [&](index r) { return weight_of(labels, r); });
+}
+
 template <class T> void cross_entropy(const CrossEntropy<T> &s, int threads) {
   parallel(s.rows, 1, grain<T>(s.classes), threads, [&](index begin, index end) {
     for (index r = begin; r < end; ++r) {
+      const std::int64_t label = s.labels.target[r];
+      s.loss[r] = 0, s.lse[r] = -lowest<T>();
+      if (label == s.labels.ignore)
+        continue;
       const T *x = s.x + r * s.classes;
       T top = top_of(x, s.classes);
-      T lse = log_of(exp_sum<T>(x, nullptr, s.classes, top)) + top;
-      T loss = lse - x[s.target[r]];
-      s.lse[r] = lse;
-      s.loss[r] = s.weight ? loss * s.weight[r] : loss;
+      s.lse[r] = log_of(exp_sum<T>(x, nullptr, s.classes, top)) + top;
+      s.loss[r] = (s.lse[r] - x[label]) * weight_of(s.labels, r);
     }
   });
   if (!s.total)
     return;
-  double sum = 0; // in order, so that it does not depend on the threads
-  for (index r = 0; r < s.rows; ++r)
-    sum += s.loss[r];
-  *s.total = static_cast<T>(sum * s.scale);
+  const double sum = sum_over(s.rows, [&](index r) { return s.loss[r]; });
+  *s.total = static_cast<T>(s.mean ? sum / total_weight(s.labels, s.rows) : sum);
 }
 
 template <class T> void cross_entropy_grad(const CrossEntropyGrad<T> &s, int threads) {
   using V = typename Vec<T>::type;
   constexpr index w = Vec<T>::width;
+  const T share = s.mean ? T(1 / total_weight(s.labels, s.rows)) : T(1);
   parallel(s.rows, 1, grain<T>(s.classes), threads, [&](index begin, index end) {
     for (index r = begin; r < end; ++r) {
       const T *x = s.x + r * s.classes;
       T *y = s.y + r * s.classes;
-      T scale = s.g[r * s.g_step] * T(s.scale);
-      scale = s.weight ? scale * s.weight[r] : scale;
+      const std::int64_t label = s.labels.target[r];
+      if (label == s.labels.ignore) {
+        __builtin_memset(y, 0, s.classes * sizeof(T));
+        continue;
+      }
+      const T scale = s.g[r * s.g_step] * weight_of(s.labels, r) * share;
       exp_sum(x, y, s.classes, s.lse[r]);
-      y[s.target[r]] -= 1;
+      y[label] -= 1;
       index i = 0;
       for (; i + w <= s.classes; i += w)
         store(y + i, load<V>(y + i) * scale);

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..errors import RangeError
 from .kernels import kernel
 
 
@@ -23,32 +24,57 @@ def log_softmax(be: Any, x: Any, dim: int) -> Any:
     return z
 
 
+def row_weights(
+    be: Any, labels: Any, classes: int, dtype: Any, weight: Any, ignore: int
+) -> tuple[Any, Any]:
+    """Labels that may index, and each row's weight: that of its class, 0 where it is ignored.
+
+    RangeError for a label that is neither `ignore` nor in [0, classes).
+    """
+    counts = labels != ignore
+    wrong = counts & ((labels < 0) | (labels >= classes))
+    if wrong.any():
+        at = int(wrong.argmax())
+        raise RangeError(
+            f"expected labels from 0 to {classes - 1}, got {int(labels[at])} at position {at}",
+            "the last layer needs as many outputs as there are classes",
+        )
+    safe = be.xp.where(counts, labels, 0)
+    return safe, (counts if weight is None else counts * weight[safe]).astype(dtype)
+
+
 @kernel
 def cross_entropy(
-    be: Any, x: Any, target: Any, weight: Any, scale: float | None
+    be: Any, x: Any, target: Any, weight: Any, ignore: int, reduction: str
 ) -> tuple[Any, Any]:
     """-w log softmax(x)[target] for each row of x (N, C), and log Σ eˣ of each row.
 
-    With `scale` the first result is one number: scale times the sum over the rows.
+    w is the weight of the target's class. A row whose target is `ignore` has loss 0, and counts
+    as log-sum ∞: its probabilities are 0. By `reduction` the losses are summed, or their mean
+    taken, which divides by Σ w.
     """
-    top = be.max(x, axis=1)
+    safe, w = row_weights(be, target, x.shape[1], x.dtype, weight, ignore)
+    top = be.max(x, axis=1, initial=-be.inf)
     lse = be.log(be.total(be.exp(x - top[:, None]), (1,), False)) + top
-    loss = lse - x[be.arange(len(x)), target]
-    if weight is not None:
-        loss = loss * weight
-    return loss if scale is None else be.total(loss, (0,), False) * x.dtype.type(scale), lse
+    counts = target != ignore
+    loss = be.xp.where(counts, (lse - x[be.arange(len(x)), safe]) * w, 0).astype(x.dtype)
+    lse = be.xp.where(counts, lse, be.inf).astype(x.dtype)
+    if reduction == "none":
+        return loss, lse
+    total = be.total(loss, (0,), False)
+    return total / w.sum() if reduction == "mean" else total, lse
 
 
 @kernel
 def cross_entropy_grad(
-    be: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, scale: float | None
+    be: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, ignore: int, reduction: str
 ) -> Any:
-    """g w (softmax(x) - onehot) for each row, times scale; g for each row, or one number."""
+    """g w (softmax(x) - onehot) for each row, over Σ w for the mean; g for each row, or one."""
+    safe, w = row_weights(be, target, x.shape[1], x.dtype, weight, ignore)
     p = be.exp(x - lse[:, None])
-    p[be.arange(len(x)), target] -= 1
-    factor = g if scale is None else g * x.dtype.type(scale)
-    factor = factor if weight is None else factor * weight
-    p *= factor[:, None] if factor.ndim else factor
+    p[be.arange(len(x)), safe] -= target != ignore
+    factor = g * w / w.sum() if reduction == "mean" else g * w
+    p *= factor[:, None]
     return p
 
 

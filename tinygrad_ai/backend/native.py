@@ -113,16 +113,14 @@ def log_softmax(plain: Any, x: Any, dim: int) -> Any:
     return plain(x, dim) if y is None else y
 
 
-def cross_entropy(plain: Any, x: Any, target: Any, weight: Any, scale: float | None) -> Any:
-    y = module.cross_entropy(x, target, weight, scale)
-    return plain(x, target, weight, scale) if y is None else y
+def cross_entropy(plain: Any, x: Any, *how: Any) -> Any:
+    y = module.cross_entropy(x, *how)
+    return plain(x, *how) if y is None else y
 
 
-def cross_entropy_grad(
-    plain: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, scale: float | None
-) -> Any:
-    y = module.cross_entropy_grad(np.asarray(g), x, lse, target, weight, scale)
-    return plain(g, x, lse, target, weight, scale) if y is None else y
+def cross_entropy_grad(plain: Any, g: Any, *how: Any) -> Any:
+    y = module.cross_entropy_grad(np.asarray(g), *how)
+    return plain(g, *how) if y is None else y
 
 
 def adam_step(plain: Any, *lists: Any, **numbers: Any) -> None:

@@ -134,13 +134,13 @@ ACTIVATIONS = {
     **each("logcumsumexp cumsum cumprod", call(t(2, 3), dim=1)),
     **each(
         "cross_entropy",
-        call(t(4, 3), target=ints(3, 4), weight=None),
-        call(t(4, 3), target=ints(3, 4), weight=between(0.5, 2, 4), scale=0.3),
+        call(t(4, 3), target=ints(3, 4)),
+        call(t(4, 3), target=ints(3, 4), weight=between(0.5, 2, 3), reduction="none"),
     ),
     **each(
         "cross_entropy_grad",
-        call(t(4), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 4)),
-        call(t(), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 4), scale=0.3),
+        call(t(4), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 3), reduction="none"),
+        call(t(), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 3), ignore=1),
     ),
     **each("layer_norm", call(t(2, 4), eps=1e-5)),
     **each("layer_norm_grad", call(t(2, 4), t(2, 4), t(2, 1))),

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from ... import backend
-from ...errors import ArgumentError, DTypeError, RangeError, ShapeError
+from ...backend.kernels_nn import row_weights
+from ...errors import ArgumentError, DTypeError, ShapeError
 from ...ops.arguments import raw
 from ...ops.elementwise import clamp
 from ...ops.indexing import _getitem
@@ -43,22 +44,6 @@ def integers(target: Any) -> Any:
     return labels.astype("int64", copy=False)
 
 
-def check_labels(labels: Any, classes: int, ignore_index: int) -> Any:
-    """Which labels count (None: all); RangeError for one outside [0, classes)."""
-    usual = labels.size and not 0 <= ignore_index < classes
-    if usual and labels.view("uint64").max() < classes:  # as unsigned, below 0 is huge
-        return None
-    counts = labels != ignore_index
-    wrong = counts & ((labels < 0) | (labels >= classes))
-    if wrong.any():
-        at = int(wrong.argmax())
-        raise RangeError(
-            f"expected labels from 0 to {classes - 1}, got {int(labels[at])} at position {at}",
-            "the last layer needs as many outputs as there are classes",
-        )
-    return None if counts.all() else counts
-
-
 def cross_entropy(
     input: Any, target: Any, weight: Any = None, ignore_index: int = -100,
     reduction: str = "mean", label_smoothing: float = 0.0,
@@ -74,27 +59,19 @@ def cross_entropy(
     if label_smoothing:
         return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)
     x, labels = rows(input, target)
-    labels, factor = row_weights(x, labels, weight, ignore_index)
-    if reduction == "none":
-        return reshape(_cross_entropy(x, target=labels, weight=factor)[0], target.shape)
-    scale = _scale(len(labels) if factor is None else float(factor.sum()), reduction)
-    return _cross_entropy(x, target=labels, weight=factor, scale=scale)[0]
-
-
-def row_weights(x: Any, labels: Any, weight: Any, ignore_index: int) -> tuple[Any, Any]:
-    """Labels that may index, and each row's weight: its class's, 0 if ignored; None if all 1."""
-    counts = check_labels(labels, x.shape[1], ignore_index)
-    if counts is None:
-        return labels, None if weight is None else raw(weight)[labels]
-    labels, factor = where(counts, labels, 0), counts.astype(x.dtype)
-    return labels, factor if weight is None else factor * raw(weight)[labels]
-
-
-def _scale(total: float, reduction: str) -> float:
-    """What the sum of weighted losses is multiplied by; the mean is over the weights."""
-    if reduction not in ("mean", "sum"):
+    if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(f"expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
-    return 1.0 if reduction == "sum" else 1 / total if total else math.nan
+    weight = None if weight is None else raw(weight)
+    loss = _cross_entropy(
+        x, target=labels, weight=weight, ignore=ignore_index, reduction=reduction
+    )[0]
+    return reshape(loss, target.shape) if reduction == "none" else loss
+
+
+def weights_of(x: Any, labels: Any, weight: Any, ignore_index: int) -> tuple[Any, Any]:
+    """Labels that may index, and each row's weight: that of its class, 0 where it is ignored."""
+    weight = None if weight is None else raw(weight)
+    return row_weights(backend.numpy, labels, x.shape[1], x.dtype, weight, ignore_index)
 
 
 def _soft_cross_entropy(
@@ -121,8 +98,8 @@ def _smoothed(
 ) -> Any:
     """Label smoothing: (1 - ε) of the loss, and ε of the mean loss over all classes."""
     x, labels = rows(input, target)
-    safe, factor = row_weights(x, labels, None, ignore_index)
-    mask = wrap(backend.numpy.ones(len(safe), x.dtype) if factor is None else factor)
+    safe, counts = weights_of(x, labels, None, ignore_index)
+    mask = wrap(counts)
     logs = log_softmax(x, 1)
     scale = wrap(raw(weight)[safe]) * mask if weight is not None else mask
     chosen = -_getitem(logs, index=(backend.numpy.arange(len(safe)), safe)) * scale
@@ -140,12 +117,11 @@ def nll_loss(
 ) -> Any:
     """-input at the target: input (N, C, ...) are log-probabilities, target (N, ...) classes."""
     x, labels = rows(input, target)
-    safe, factor = row_weights(x, labels, weight, ignore_index)
-    losses = -_getitem(x, index=(backend.numpy.arange(len(safe)), safe))
-    losses = losses if factor is None else losses * wrap(factor)
-    if reduction == "none":
-        return reshape(losses, target.shape)
-    return sum(losses) * _scale(len(safe) if factor is None else float(factor.sum()), reduction)
+    safe, factor = weights_of(x, labels, weight, ignore_index)
+    losses = -_getitem(x, index=(backend.numpy.arange(len(safe)), safe)) * wrap(factor)
+    if reduction == "mean":
+        return sum(losses) / float(factor.sum()) if factor.sum() else sum(losses) * math.nan
+    return reduced(reshape(losses, target.shape), reduction)
 
 
 def multi_margin_loss(
@@ -158,7 +134,7 @@ def multi_margin_loss(
 ) -> Any:
     """Σ max(0, margin - x[y] + x[i])ᵖ / C over the wrong classes i."""
     x, labels = rows(reshape(input, (1, -1)) if input.ndim == 1 else input, target.reshape(-1))
-    check_labels(labels, x.shape[1], ignore_index=-1)
+    weights_of(x, labels, None, ignore_index=-1)  # checks the labels
     place = backend.numpy.arange(len(labels))
     right = _getitem(x, index=(place, labels))
     excess = clamp(margin - reshape(right, (-1, 1)) + x, min=0)
