@@ -69,17 +69,19 @@ class Walk:
             for parent, gx in zip(node.parents, grads):
                 if parent is None or gx is None:
                     continue
-                simple = gx.shape == parent.shape and parent.op is not None and not selective
-                if simple and not (heap or held):
+                simple = gx.shape == parent.shape and parent.id not in pending and not selective
+                if simple and parent.op is not None and not (heap or held):
                     held = parent, gx
                     continue
                 if held:
                     self.start(*held)
                     held = None
-                if simple and parent.id not in pending:
-                    self.start(parent, gx)
-                else:
+                if not simple or parent.id in pending:
                     self.deliver(node, parent, gx, is_fresh(gx, g, grads, node))
+                    continue
+                self.start(parent, gx)
+                if parent.op is None and is_fresh(gx, g, grads, node):
+                    self.own.add(parent.id)
             if free and op.keeps_arrays:
                 node.saved = None
 

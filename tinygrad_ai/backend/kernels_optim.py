@@ -27,7 +27,9 @@ def sgd_step(
 
 
 @kernel
-def adam_step(be: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, t: Any, **numbers: Any) -> None:
+def adam_step(
+    be: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, *, t: Any, **numbers: Any
+) -> None:
     """Lists of arrays, v_max also of Nones, and how many steps each has had with this one.
 
     m = β₁m + (1-β₁)g;  v = β₂v + (1-β₂)g²;  p -= lr m̂ / (√v̂ + ε), hats divide by 1 - βᵗ.

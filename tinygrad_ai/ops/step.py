@@ -22,8 +22,8 @@ def fused(name: str, p: Tensor, *tensors: Tensor | None, **numbers: Any) -> None
     backend.storage.wrote(p.array)
 
 
-def fused_all(name: str, params: list[Tensor], *lists: list[Any], **numbers: Any) -> None:
-    """The same for a kernel that takes lists: one call for all parameters of a backend."""
-    arrays = [[getattr(t, "array", t) for t in tensors] for tensors in (params, *lists)]
+def fused_all(name: str, params: list[Tensor], *lists: Any, **numbers: Any) -> None:
+    """The same for a kernel that takes lists: one call for all parameters of a group."""
+    arrays = [[None if t is None else t.array for t in tensors] for tensors in (params, *lists)]
     getattr(backend.common(arrays[0]), name)(*arrays, **numbers)
     backend.storage.wrote(*arrays[0])

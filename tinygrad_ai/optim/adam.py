@@ -53,7 +53,7 @@ class Adam(Optimizer):
         fused_all(
             "adam_step", params, grads, [s["exp_avg"] for s in states],
             [s["exp_avg_sq"] for s in states], [s.get("max_exp_avg_sq") for s in states],
-            [advance(s["step"]) for s in states], lr=group["lr"], beta1=group["betas"][0],
+            t=[advance(s["step"]) for s in states], lr=group["lr"], beta1=group["betas"][0],
             beta2=group["betas"][1], eps=group["eps"], weight_decay=group["weight_decay"],
             decoupled=group["decoupled_weight_decay"],
         )  # fmt: skip
