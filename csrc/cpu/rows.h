@@ -89,9 +89,9 @@ template <class T> void softmax(const Rows<T> &s, int threads) {
     for (index r = begin; r < end; ++r) {
       const T *x = s.x + r * s.width;
       T *y = s.y + r * s.width;
-      T sum = exp_sum(x, y, s.width, top_of(x, s.width));
+      const T scale = 1 / exp_sum(x, y, s.width, top_of(x, s.width));
       for (index i = 0; i < s.width; ++i)
-        y[i] /= sum;
+        y[i] *= scale;
     }
   });
 }
@@ -105,6 +105,37 @@ template <class T> void log_softmax(const Rows<T> &s, int threads) {
       T lse = log_of(exp_sum<T>(x, nullptr, s.width, top));
       for (index i = 0; i < s.width; ++i)
         y[i] = x[i] - top - lse; // top first: the sum of both may round lse away
+    }
+  });
+}
+
+// gx = y (g - Σ g y)
+template <class T> void softmax_grad(const RowsGrad<T> &s, int threads) {
+  using V = typename Vec<T>::type;
+  parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
+    for (index r = begin; r < end; ++r) {
+      const T *g = s.g + r * s.width, *y = s.y + r * s.width;
+      T *gx = s.gx + r * s.width;
+      const T both = sum_over<T>(s.width, [&](auto size, index i) {
+        return get<V>(g + i, size) * get<V>(y + i, size);
+      });
+      for (index i = 0; i < s.width; ++i)
+        gx[i] = y[i] * (g[i] - both);
+    }
+  });
+}
+
+// gx = g - eʸ Σ g
+template <class T> void log_softmax_grad(const RowsGrad<T> &s, int threads) {
+  using V = typename Vec<T>::type;
+  parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
+    for (index r = begin; r < end; ++r) {
+      const T *g = s.g + r * s.width, *y = s.y + r * s.width;
+      T *gx = s.gx + r * s.width;
+      const T all = sum_over<T>(s.width, [&](auto size, index i) { return get<V>(g + i, size); });
+      over<T>(s.width, [&](auto size, index i) {
+        put(gx + i, get<V>(g + i, size) - exp_of(get<V>(y + i, size)) * all, size);
+      });
     }
   });
 }

@@ -35,4 +35,17 @@ template <class F> void parallel(index count, index unit, index least, int threa
   }
 }
 
+// work(i, thread) for each i of [0, count), whoever is free takes the next: for work of unequal size.
+template <class F> void each(index count, int threads, const F &work) {
+  const int n = static_cast<int>(smaller<index>(threads, count));
+  if (n <= 1) {
+    for (index i = 0; i < count; ++i)
+      work(i, 0);
+    return;
+  }
+#pragma omp parallel for schedule(dynamic, 1) num_threads(n)
+  for (index i = 0; i < count; ++i)
+    work(i, omp_get_thread_num());
+}
+
 } // namespace tinygrad_ai::ISA

@@ -67,6 +67,28 @@ template <class V, class T> ALWAYS_INLINE void store_part(T *p, V v, index n) {
     p[i] = v[i];
 }
 
+// A row is walked in whole vectors and one part: f(size, i) is called with either as `size`, and
+// passes it to get and put. The rest of a part reads as `fill`.
+struct Whole {};
+struct Part {
+  index n;
+};
+template <class V, class T> ALWAYS_INLINE V get(const T *p, Whole, T = 0) { return load<V>(p); }
+template <class V, class T> ALWAYS_INLINE V get(const T *p, Part s, T fill = 0) {
+  return load_part<V>(p, s.n, fill);
+}
+template <class V, class T> ALWAYS_INLINE void put(T *p, V v, Whole) { store(p, v); }
+template <class V, class T> ALWAYS_INLINE void put(T *p, V v, Part s) { store_part(p, v, s.n); }
+
+template <class T, class F> ALWAYS_INLINE void over(index n, const F &f) {
+  constexpr index w = Vec<T>::width;
+  index i = 0;
+  for (; i + w <= n; i += w)
+    f(Whole{}, i);
+  if (i < n)
+    f(Part{n - i}, i);
+}
+
 template <class M, class V> ALWAYS_INLINE V select(M condition, V yes, V no) {
   return condition ? yes : no;
 }
@@ -120,17 +142,40 @@ template <class V> ALWAYS_INLINE V sums(V *r) {
   return r[0];
 }
 
-template <class V> ALWAYS_INLINE typename Of<V>::real sum_of(V v) {
-  typename Of<V>::real s = 0;
-  for (int i = 0; i < int(sizeof(V) / sizeof s); ++i)
-    s += v[i];
-  return s;
+// One number from all in v: both halves put together by f, log2 w times.
+template <class V, class F> ALWAYS_INLINE typename Of<V>::real fold(V v, const F &f) {
+  constexpr int w = sizeof(V) / sizeof(v[0]);
+  UNROLL for (int half = w / 2; half > 0; half /= 2) {
+    typename Of<V>::bits other{};
+    UNROLL for (int i = 0; i < w; ++i) other[i] = i ^ half;
+    v = f(v, __builtin_shuffle(v, other));
+  }
+  return v[0];
 }
-template <class V> ALWAYS_INLINE typename Of<V>::real max_of(V v) {
-  typename Of<V>::real s = v[0];
-  for (int i = 1; i < int(sizeof(V) / sizeof s); ++i)
-    s = v[i] > s || v[i] != v[i] ? v[i] : s;
-  return s;
+template <class V> ALWAYS_INLINE typename Of<V>::real sum_of(V v) {
+  return fold(v, [](V a, V b) { return a + b; });
+}
+template <class V> ALWAYS_INLINE typename Of<V>::real max_of(V v) { // NaN if there is one
+  return fold(v, [](V a, V b) { return select((b > a) | (b != b), b, a); });
+}
+
+// The sum of f(size, i) along a row.
+template <class T, class F> ALWAYS_INLINE T sum_over(index n, const F &f) {
+  using V = typename Vec<T>::type;
+  constexpr index w = Vec<T>::width;
+  V a{}, b{}, c{}, d{}; // four sums: an addition takes as long as four loads
+  index i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    a += f(Whole{}, i);
+    b += f(Whole{}, i + w);
+    c += f(Whole{}, i + 2 * w);
+    d += f(Whole{}, i + 3 * w);
+  }
+  for (; i + w <= n; i += w)
+    a += f(Whole{}, i);
+  if (i < n)
+    b += f(Part{n - i}, i);
+  return sum_of((a + b) + (c + d));
 }
 
 template <class V> struct Exp;

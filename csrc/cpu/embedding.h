@@ -1,0 +1,37 @@
+// The gradient of an embedding's table, and dropout.
+
+#pragma once
+
+#include "threads.h"
+
+namespace tinygrad_ai::ISA {
+
+// Each thread has some of the features and goes through all places in order: whatever the number of
+// threads, every sum is made in the same order, and nobody writes where another does.
+template <class T> void embedding_grad(const EmbeddingGrad<T> &s, int threads) {
+  const index least = 1 + 65536 / (s.count > 0 ? s.count : 1);
+  parallel(s.width, 64 / sizeof(T), least, threads, [&](index begin, index end) {
+    for (index i = 0; i < s.count; ++i) {
+      if (s.place[i] == s.skip)
+        continue;
+      const T *__restrict g = s.g + i * s.width;
+      T *__restrict y = s.gw + s.place[i] * s.width;
+      for (index j = begin; j < end; ++j)
+        y[j] += g[j];
+    }
+  });
+}
+
+// x times 0, not 0: infinities and NaN are not dropped, as in PyTorch.
+template <class T> void dropout(const Dropout<T> &s, int threads) {
+  parallel(s.count, 64, 32768, threads, [&](index begin, index end) {
+    const T scale = T(s.scale);
+    const T *__restrict x = s.x;
+    const unsigned char *__restrict keep = s.keep;
+    T *__restrict y = s.y;
+    for (index i = begin; i < end; ++i)
+      y[i] = x[i] * (keep[i] ? scale : T(0));
+  });
+}
+
+} // namespace tinygrad_ai::ISA
