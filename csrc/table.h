@@ -89,6 +89,13 @@ template <class T> struct LayerNormGrad {
   index count, width;
 };
 
+template <class T> struct Embedding { // y[i] = w[place[i]]
+  const T *w;
+  const std::int64_t *place;
+  T *y;
+  index count, width;
+};
+
 template <class T> struct EmbeddingGrad { // gw[place[i]] += g[i], but for the places that are `skip`
   const T *g;
   const std::int64_t *place;
@@ -171,6 +178,7 @@ template <class T> struct Kernels {
   void (*layer_norm)(const LayerNorm<T> &, int threads);
   std::size_t (*layer_norm_space)(const LayerNormGrad<T> &, int threads);
   void (*layer_norm_grad)(const LayerNormGrad<T> &, void *workspace, int threads);
+  void (*embedding)(const Embedding<T> &, int threads);
   void (*embedding_grad)(const EmbeddingGrad<T> &, int threads);
   void (*dropout)(const Dropout<T> &, int threads);
   std::size_t (*products_space)(const Products<T> &, int threads);

@@ -175,6 +175,9 @@ def test_embedding_gradient(isa: str, threads: int, size: Any, dtype: Any) -> No
     for padding in (None, 3):
         for by_frequency in (False, True):
             close(*both("embedding_grad", g, index, padding, by_frequency, 9))
+    table = normal(7, size[1], dtype=dtype)
+    for w, at in [(table, index), (table[::-1], index), (table, index[None, ::-1])]:
+        np.testing.assert_array_equal(*both("embedding", w, at))
     close(*both("embedding_grad", g[:, None], index[:, None], None, False, 9))
     spread = np.broadcast_to(dtype(2), g.shape)
     close(*both("embedding_grad", spread, index[::-1], None, False, 9))
@@ -183,6 +186,8 @@ def test_embedding_gradient(isa: str, threads: int, size: Any, dtype: Any) -> No
 def test_embedding_gradient_refuses_an_index_outside(isa: str) -> None:
     with pytest.raises(IndexError, match=r"index 7 is not in \[0, 7\)"):
         native.module.embedding_grad(normal(1, 2), np.array([7]), np.zeros((7, 2), "f4"), -1)
+    with pytest.raises(IndexError, match=r"index -1 is not in \[0, 7\)"):
+        native.module.embedding(normal(7, 2), np.array([0, -1]))
 
 
 @each_float

@@ -57,7 +57,7 @@ template <class T> ALWAYS_INLINE void times(T *x, index n, T factor) {
 }
 
 template <class T> ALWAYS_INLINE T exp_of_one(T x) {
-  return exp_of(typename Vec<T>::type{} + x)[0];
+  return exp_down(typename Vec<T>::type{} + x)[0];
 }
 
 // How many of the keys [begin, end) query `row` may see.
@@ -113,7 +113,7 @@ template <class T> void attend(const Attention<T> &s, index head, Range rows, T 
   for (index j = 0; j < last; j += key_block) {
     b.keys = {j, smaller(last, j + key_block)};
     score(s, b, [&](index r, T *x) {
-      const T high = top_of(x, b.n()), best = high > top[r] || high != high ? high : top[r];
+      const T high = top_of(x, b.n()), best = high > top[r] ? high : top[r];
       const T shift = best == lowest<T>() ? T(0) : best;
       const T fade = exp_of_one(top[r] - shift); // what was summed so far, seen from the new maximum
       sum[r] = sum[r] * fade + exp_sum(x, x, b.n(), shift);
@@ -125,7 +125,7 @@ template <class T> void attend(const Attention<T> &s, index head, Range rows, T 
   }
   T *lse = s.lse + head * s.rows + rows.begin;
   for (index r = 0; r < b.m(); ++r) {
-    const bool blind = top[r] == lowest<T>();
+    const bool blind = sum[r] == 0;
     times(y.below(r).at, s.outer, blind ? T(0) : 1 / sum[r]);
     lse[r] = blind ? T(0) : log_of(sum[r]) + top[r];
   }
@@ -179,7 +179,7 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
     T *x = inner + r * key_block;
     T *all = gs.at && queries ? gs.below(b.rows.begin + r).at + b.keys.begin : nullptr;
     over<T>(b.n(), [&](auto size, index i) {
-      V e = exp_of(get<V>(p + i, size) - lse), into = e * (get<V>(x + i, size) - mean);
+      V e = exp_down(get<V>(p + i, size) - lse), into = e * (get<V>(x + i, size) - mean);
       put(p + i, e, size);
       if (all)
         put(all + i, into, size);

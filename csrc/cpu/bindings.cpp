@@ -364,6 +364,7 @@ PYBIND11_MODULE(_native, m) {
   m.def("softmax_grad", &softmax_grad);
   m.def("layer_norm", &layer_norm);
   m.def("layer_norm_grad", &layer_norm_grad);
+  m.def("embedding", &embedding);
   m.def("embedding_grad", &embedding_grad);
   m.def("dropout", &dropout);
   m.def("adam", &adam);

@@ -279,6 +279,23 @@ void check_places(const char *what, const std::int64_t *at, index n, index count
                               std::to_string(count) + ")");
 }
 
+py::object embedding(const py::array &w, const py::array &place) {
+  return either([&](auto type) -> py::object {
+    using T = decltype(type);
+    if (!is_flat_of<T>(w) || w.ndim() != 2 || !is_flat_of<std::int64_t>(place))
+      return py::none();
+    Sizes shape(place.shape(), place.shape() + place.ndim());
+    shape.push_back(w.shape(1));
+    py::array_t<T> y(shape);
+    Embedding<T> s{data<T>(w), data<std::int64_t>(place), y.mutable_data(), place.size(),
+                   w.shape(1)};
+    check_places("index", s.place, s.count, w.shape(0));
+    py::gil_scoped_release free;
+    kernels<T>().embedding(s, state().threads);
+    return std::move(y);
+  });
+}
+
 template <class T>
 bool embedding_grad_of(const py::array &g, const py::array &place, py::array &gw, index skip) {
   if (!is_flat_of<T>(g) || !is_flat_of<std::int64_t>(place) || !is_flat_of<T>(gw) ||

@@ -1,10 +1,18 @@
-// The gradient of an embedding's table, and dropout.
+// Rows of a table and their gradient, and dropout.
 
 #pragma once
 
 #include "threads.h"
 
 namespace tinygrad_ai::ISA {
+
+template <class T> void embedding(const Embedding<T> &s, int threads) {
+  const index least = 1 + 32768 / (s.width > 0 ? s.width : 1);
+  parallel(s.count, 1, least, threads, [&](index begin, index end) {
+    for (index i = begin; i < end; ++i)
+      __builtin_memcpy(s.y + i * s.width, s.w + s.place[i] * s.width, s.width * sizeof(T));
+  });
+}
 
 // Each thread has some of the features and goes through all places in order: whatever the number of
 // threads, every sum is made in the same order, and nobody writes where another does.

@@ -86,6 +86,12 @@ def dropout(be: Any, x: Any, keep: Any, scale: float) -> Any:
 
 
 @kernel
+def embedding(be: Any, w: Any, index: Any) -> Any:
+    """Rows of the table w: w[index]."""
+    return w[index]
+
+
+@kernel
 def embedding_grad(
     be: Any, g: Any, index: Any, padding: int | None, by_frequency: bool, rows: int
 ) -> Any:

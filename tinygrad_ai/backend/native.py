@@ -103,6 +103,8 @@ def flat(x: Any) -> Any:
 
 
 def activate(plain: Any, x: Any, act: str) -> Any:
+    if x.flags.f_contiguous and not x.flags.c_contiguous:  # as it lies: transposing is slow
+        return activate(plain, x.T, act).T
     y = module.activate(flat(x), ACTS[act])
     return plain(x, act) if y is None else y
 
@@ -155,6 +157,11 @@ def attention_grad(
         g = g.copy()  # of a sum: one number, seen many times
     grads = module.attention_grad(g, q, k, v, bias, y, lse, scale, causal, with_scores)
     return plain(g, q, k, v, bias, y, lse, scale, causal, with_scores) if grads is None else grads
+
+
+def embedding(plain: Any, w: Any, index: Any) -> Any:
+    y = module.embedding(w, flat(index))
+    return plain(w, index) if y is None else y
 
 
 def embedding_grad(
@@ -216,8 +223,8 @@ def rmsprop_step(
 ENTRIES: list[Callable[..., Any]] = [
     linear, linear_z, linear_grad_x, linear_grad_w, matmul, activate, act_grad, softmax,
     log_softmax, softmax_grad, log_softmax_grad, layer_norm, layer_norm_grad, attention,
-    attention_grad, embedding_grad, dropout, cross_entropy, cross_entropy_grad, adam_step, sgd_step,
-    rmsprop_step,
+    attention_grad, embedding, embedding_grad, dropout, cross_entropy, cross_entropy_grad,
+    adam_step, sgd_step, rmsprop_step,
 ]  # fmt: skip
 
 
