@@ -24,8 +24,11 @@ template <class T> Product<T> product_at(const Products<T> &s, index i) {
   return p;
 }
 
+// For threads that share a product, or have one each.
 template <class T> std::size_t products_space(const Products<T> &s, int threads) {
-  return product_space(product_at(s, 0), threads);
+  const Product<T> p = product_at(s, 0);
+  const std::size_t shared = product_space(p, threads), own = product_space(p, 1) * threads;
+  return shared > own ? shared : own;
 }
 
 // Threads take whole matrices where there are enough of them, else they share each.
