@@ -28,7 +28,7 @@ template <class T> struct Product {
   T *z = nullptr; // keeps a b + bias, with c's steps, where the slope of `act` needs it
 };
 
-// Matrices stacked along leading dimensions, (..., m, n). Steps are in elements; 0 repeats a matrix.
+// Matrices stacked along leading dimensions, (..., m, n). Steps are in elements; 0: one for all.
 constexpr int most_lead = 6;
 struct Lead {
   int ndim;
@@ -47,8 +47,8 @@ template <class T> struct Products { // c = a b for each index of the leading di
 };
 
 // y = softmax(scale q kᵀ + bias) v and lse = log Σ exp of each row of scores, or their gradients.
-// q (..., rows, inner), k (..., keys, inner), v (..., keys, outer). Without a bias its `at` is null;
-// `causal` hides the keys after the query's own place.
+// q (..., rows, inner), k (..., keys, inner), v (..., keys, outer). Without a bias its `at` is
+// null; `causal` hides the keys after the query's own place.
 template <class T> struct Attention {
   Lead lead;
   Stack<const T> q, k, v, bias;
@@ -96,7 +96,7 @@ template <class T> struct Embedding { // y[i] = w[place[i]]
   index count, width;
 };
 
-template <class T> struct EmbeddingGrad { // gw[place[i]] += g[i], but for the places that are `skip`
+template <class T> struct EmbeddingGrad { // gw[place[i]] += g[i], but where place[i] is `skip`
   const T *g;
   const std::int64_t *place;
   T *gw;

@@ -24,8 +24,8 @@ template <class T> ALWAYS_INLINE Matrix<T> matrix(const Stack<T> &s, const Lead 
 
 // c = a b, or c += a b, by this thread alone.
 template <class T>
-void multiply(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, index m, index n, index k, bool add,
-              T *space) {
+void multiply(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, index m, index n, index k,
+              bool add, T *space) {
   Product<T> p{};
   p.a = a.at, p.a_row = a.row, p.a_col = a.col;
   p.b = b.at, p.b_row = b.row, p.b_col = b.col;
@@ -85,8 +85,8 @@ template <class T> Block<T> block_of(const Attention<T> &s, index head, T *space
 
 // The scores of a block, row by row, given to use(r, x): x the scores of row r.
 template <class T, class F> void score(const Attention<T> &s, const Block<T> &b, const F &use) {
-  multiply<T>(b.q.below(b.rows.begin), b.k.below(b.keys.begin).transposed(), b.scored(), b.m(), b.n(),
-              s.inner, false, b.room);
+  multiply<T>(b.q.below(b.rows.begin), b.k.below(b.keys.begin).transposed(), b.scored(), b.m(),
+              b.n(), s.inner, false, b.room);
   for (index r = 0; r < b.m(); ++r) {
     const index row = b.rows.begin + r;
     T *x = b.scores + r * key_block;
@@ -115,7 +115,7 @@ template <class T> void attend(const Attention<T> &s, index head, Range rows, T 
     score(s, b, [&](index r, T *x) {
       const T high = top_of(x, b.n()), best = high > top[r] ? high : top[r];
       const T shift = best == lowest<T>() ? T(0) : best;
-      const T fade = exp_of_one(top[r] - shift); // what was summed so far, seen from the new maximum
+      const T fade = exp_of_one(top[r] - shift); // of what was summed before
       sum[r] = sum[r] * fade + exp_sum(x, x, b.n(), shift);
       top[r] = best;
       if (j > 0 && fade != 1)
@@ -137,7 +137,8 @@ template <class T> std::size_t attention_space(const Attention<T> &, int threads
 
 // Calls work(head, block of `size` of `count`, a thread's memory) for all blocks of all heads.
 template <class T, class F>
-void blockwise(const Attention<T> &s, index count, index size, T *space, int threads, const F &work) {
+void blockwise(const Attention<T> &s, index count, index size, T *space, int threads,
+               const F &work) {
   const index blocks = (count + size - 1) / size, own = attention_space(s, 1) / sizeof(T);
   each(s.lead.count * blocks, threads, [&](index i, int thread) {
     const index at = i % blocks * size;
@@ -160,7 +161,8 @@ template <class T> void clear(Matrix<T> m, index rows, index cols) {
 
 // What a block of scores adds to the gradients: of the queries, of the keys and values, or of all.
 template <class T>
-void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool queries, bool keys) {
+void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool queries,
+                 bool keys) {
   using V = typename Vec<T>::type;
   const Attention<T> &f = s.forward;
   const Lead &lead = f.lead;
@@ -168,8 +170,7 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
   const Matrix<T> y = matrix(f.y, lead, head).below(b.rows.begin), gs = matrix(s.gs, lead, head);
   T *inner = b.scores + row_block * key_block; // g vᵀ, then the gradient of the scores
   const Matrix<T> back{inner, key_block, 1};
-  multiply<T>({g.at, g.row, g.col}, b.v.below(b.keys.begin).transposed(), back, b.m(), b.n(), f.outer,
-              false, b.room);
+  multiply<T>(g, b.v.below(b.keys.begin).transposed(), back, b.m(), b.n(), f.outer, false, b.room);
   score(f, b, [&](index r, T *p) {
     const T *gr = g.below(r).at, *yr = y.below(r).at;
     const T lse = f.lse[head * f.rows + b.rows.begin + r];
@@ -188,12 +189,12 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
   });
   const Matrix<const T> p{b.scores, key_block, 1}, gscore{inner, key_block, 1};
   if (queries)
-    multiply<T>(gscore, b.k.below(b.keys.begin), matrix(s.gq, lead, head).below(b.rows.begin), b.m(),
-                f.inner, b.n(), b.keys.begin > 0, b.room);
+    multiply<T>(gscore, b.k.below(b.keys.begin), matrix(s.gq, lead, head).below(b.rows.begin),
+                b.m(), f.inner, b.n(), b.keys.begin > 0, b.room);
   if (!keys)
     return;
-  multiply<T>(p.transposed(), g, matrix(s.gv, lead, head).below(b.keys.begin), b.n(), f.outer, b.m(),
-              true, b.room);
+  multiply<T>(p.transposed(), g, matrix(s.gv, lead, head).below(b.keys.begin), b.n(), f.outer,
+              b.m(), true, b.room);
   multiply<T>(gscore.transposed(), b.q.below(b.rows.begin),
               matrix(s.gk, lead, head).below(b.keys.begin), b.n(), f.inner, b.m(), true, b.room);
 }

@@ -41,8 +41,8 @@ bool lead_of(const py::array &a, const py::array &b, Lead &lead) {
   return true;
 }
 
-// a as matrices (m, n) for each index of the leading dimensions, broadcast to them. Steps along sizes
-// of 1 count as 1, so that a row or a column looks contiguous.
+// a as matrices (m, n) for each index of the leading dimensions, broadcast to them. Steps along
+// sizes of 1 count as 1, so that a row or a column looks contiguous.
 template <class T, class S>
 bool stack_of(const py::array &a, const Lead &lead, index m, index n, Stack<S> &to) {
   const int ndim = static_cast<int>(a.ndim()), all = lead.ndim + 2;

@@ -35,7 +35,7 @@ template <class F> void parallel(index count, index unit, index least, int threa
   }
 }
 
-// work(i, thread) for each i of [0, count), whoever is free takes the next: for work of unequal size.
+// work(i, thread) for each i of [0, count); who is free takes the next, for sizes may differ.
 template <class F> void each(index count, int threads, const F &work) {
   const int n = static_cast<int>(smaller<index>(threads, count));
   if (n <= 1) {

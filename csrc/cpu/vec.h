@@ -213,7 +213,8 @@ template <class V> ALWAYS_INLINE Reduced<V> reduced(V x) {
   V n = shifted - E::shift;
   V r = x - n * E::ln2_high - n * E::ln2_low;
   V p = V{} + R(E::taylor[0]);
-  UNROLL for (unsigned i = 1; i < sizeof E::taylor / sizeof(double); ++i) p = p * r + R(E::taylor[i]);
+  constexpr unsigned terms = sizeof E::taylor / sizeof(double);
+  UNROLL for (unsigned i = 1; i < terms; ++i) p = p * r + R(E::taylor[i]);
   return {p * (r * r) + (r + 1), as_bits(shifted)};
 }
 
@@ -230,12 +231,12 @@ template <class V> ALWAYS_INLINE V exp_of(V x) {
   return e.value * first * second;
 }
 
-// eˣ where x is not far above 0 (and inf gives NaN), in fewer steps: 0 below the least normal number.
+// eˣ in fewer steps, where x is not far above 0 (inf gives NaN): 0 below the least normal number.
 template <class V> ALWAYS_INLINE V exp_down(V x) {
   using E = Exp<V>;
   Reduced<V> e = reduced(x);
   auto one = typename Of<V>::bits{} + E::bias;
-  V y = e.value * from_bits<V>((e.power + one) << E::mantissa); // the bits of `shift` are shifted out
+  V y = e.value * from_bits<V>((e.power + one) << E::mantissa); // the bits of `shift` fall out
   return select(x < E::normal, V{}, y);
 }
 
