@@ -48,14 +48,16 @@ template <class T> struct Products { // c = a b for each index of the leading di
 
 // y = softmax(scale q kᵀ + bias) v and lse = log Σ exp of each row of scores, or their gradients.
 // q (..., rows, inner), k (..., keys, inner), v (..., keys, outer). Without a bias its `at` is
-// null; `causal` hides the keys after the query's own place.
+// null; `causal` hides the keys after the query's own place. With `keep`, bytes (..., rows, keys), the
+// probabilities are times `grow` or 0.
 template <class T> struct Attention {
   Lead lead;
   Stack<const T> q, k, v, bias;
+  Stack<const unsigned char> keep;
   Stack<T> y;
   T *lse; // (..., rows)
   index rows, keys, inner, outer;
-  double scale;
+  double scale, grow;
   bool causal;
 };
 template <class T> struct AttentionGrad {

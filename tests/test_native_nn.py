@@ -97,11 +97,12 @@ def test_attention(isa: str, threads: int, size: Any, causal: bool, dtype: Any) 
     q, k, v = attention_inputs(*size, dtype)
     forms = [(keys,), (rows, 1), (rows, keys), (*[1] * len(lead), 1, keys), (*lead, rows, keys)]
     for bias in [None, *[normal(*s, dtype=dtype, seed=7) for s in forms]]:
-        mine, plain = both("attention", q, k, v, bias, 0.3, causal)
+        keep = normal(*lead, rows, keys, seed=9) > -1 if bias is None else None
+        mine, plain = both("attention", q, k, v, bias, 0.3, causal, keep, 1.2)
         all_close(mine, plain)
         g = normal(*plain[0].shape, dtype=dtype, seed=8)
         for scores in (False, bias is not None):
-            args = (g, q, k, v, bias, *plain, 0.3, causal, scores)
+            args = (g, q, k, v, bias, *plain, 0.3, causal, keep, 1.2, scores)
             all_close(*both("attention_grad", *args))
 
 
@@ -109,35 +110,39 @@ def test_attention(isa: str, threads: int, size: Any, causal: bool, dtype: Any) 
 def test_attention_of_heads_and_odd_layouts(isa: str, dtype: Any) -> None:
     """Heads as transposed views: results come in the same layout. And any steps at all."""
     q, k, v = (normal(2, 20, 3, 8, dtype=dtype, seed=s).swapaxes(1, 2) for s in range(3))
-    mine, plain = both("attention", q, k, v, None, 0.3, False)
+    mine, plain = both("attention", q, k, v, None, 0.3, False, None, 1.0)
     all_close(mine, plain)
     assert mine[0].swapaxes(1, 2).flags.c_contiguous
-    grads, plain_grads = both("attention_grad", q, q, k, v, None, *plain, 0.3, False, False)
+    grads, plain_grads = both(
+        "attention_grad", q, q, k, v, None, *plain, 0.3, False, None, 1.0, False
+    )
     all_close(grads, plain_grads)
     assert all(g.swapaxes(1, 2).flags.c_contiguous for g in grads)
     spread = np.broadcast_to(dtype(0.5), plain[0].shape)
-    all_close(*both("attention_grad", spread, q, k, v, None, *plain, 0.3, True, False))
+    all_close(*both("attention_grad", spread, q, k, v, None, *plain, 0.3, True, None, 1.0, False))
     for a, b, c in zip(*[layouts(normal(30, 40, dtype=dtype, seed=s)) for s in range(3)]):
-        mine, plain = both("attention", a, b[:, ::1], c, None, 0.3, True)
+        mine, plain = both("attention", a, b[:, ::1], c, None, 0.3, True, None, 1.0)
         all_close(mine, plain)
-        all_close(*both("attention_grad", c, a, b, c, None, *plain, 0.3, True, False))
+        all_close(*both("attention_grad", c, a, b, c, None, *plain, 0.3, True, None, 1.0, False))
     once = np.broadcast_to(q[:1], q.shape)  # a step of 0
-    all_close(*both("attention", once, k, v, None, -0.3, False))
+    all_close(*both("attention", once, k, v, None, -0.3, False, None, 1.0))
 
 
 def test_attention_that_sees_nothing_or_what_is_not_finite(isa: str) -> None:
     q, k, v = attention_inputs((2,), 150, 140, 8, 8, np.float32)
     bias = np.zeros((150, 140), np.float32)
     bias[3], bias[7, :129], bias[149] = -np.inf, -np.inf, -np.inf
-    mine, plain = both("attention", q, k, v, bias, 0.3, False)
+    mine, plain = both("attention", q, k, v, bias, 0.3, False, None, 1.0)
     all_close(mine, plain)
     assert (mine[0][:, 3] == 0).all() and (mine[1][:, 3] == 0).all()
-    grads = both("attention_grad", v[:, :1] + q * 0, q, k, v, bias, *plain, 0.3, False, True)
+    grads = both(
+        "attention_grad", v[:, :1] + q * 0, q, k, v, bias, *plain, 0.3, False, None, 1.0, True
+    )
     all_close(*grads)
     for odd in (np.nan, np.inf):
         bias[:] = 0
         bias[0, 0], bias[9, 139] = odd, odd
-        mine, plain = both("attention", q, k, v, bias, 0.3, False)
+        mine, plain = both("attention", q, k, v, bias, 0.3, False, None, 1.0)
         for a in (mine, plain):
             assert np.isnan(a[0][:, [0, 9]]).all() and np.isfinite(a[0][:, 1:9]).all()
 
@@ -147,8 +152,10 @@ def test_attention_does_not_depend_on_threads() -> None:
     before, found = ta.get_num_threads(), []
     for n in (1, 2, 3, 5):
         ta.set_num_threads(n)
-        y, lse = be.attention(q, k, v, None, 0.2, True)
-        found.append([y, lse, *be.attention_grad(y + 1, q, k, v, None, y, lse, 0.2, True, False)])
+        y, lse = be.attention(q, k, v, None, 0.2, True, None, 1.0)
+        found.append(
+            [y, lse, *be.attention_grad(y + 1, q, k, v, None, y, lse, 0.2, True, None, 1.0, False)]
+        )
     ta.set_num_threads(before)
     for other in found[1:]:
         for a, b in zip(found[0], other, strict=True):

@@ -56,6 +56,12 @@ template <class T> ALWAYS_INLINE void times(T *x, index n, T factor) {
     x[i] *= factor;
 }
 
+// x times `grow` where `keep` holds, else 0.
+template <class T> ALWAYS_INLINE void drop(T *x, index n, const unsigned char *keep, T grow) {
+  for (index i = 0; i < n; ++i)
+    x[i] *= keep[i] ? grow : T(0);
+}
+
 template <class T> ALWAYS_INLINE T exp_of_one(T x) {
   return exp_down(typename Vec<T>::type{} + x)[0];
 }
@@ -67,18 +73,21 @@ template <class T> ALWAYS_INLINE index seen(const Attention<T> &s, index row, Ra
 
 template <class T> struct Block { // what is at hand for one block of scores
   Matrix<const T> q, k, v, bias;
+  Matrix<const unsigned char> keep;
   Range rows, keys;
   T *scores; // (row_block, key_block)
   T *room;   // for the product
   index m() const { return rows.end - rows.begin; }
   index n() const { return keys.end - keys.begin; }
   Matrix<T> scored() const { return {scores, key_block, 1}; }
+  const unsigned char *kept(index r) const { return keep.below(rows.begin + r).at + keys.begin; }
 };
 
 template <class T> Block<T> block_of(const Attention<T> &s, index head, T *space) {
   Block<T> b{};
   b.q = matrix(s.q, s.lead, head), b.k = matrix(s.k, s.lead, head);
   b.v = matrix(s.v, s.lead, head), b.bias = matrix(s.bias, s.lead, head);
+  b.keep = matrix(s.keep, s.lead, head);
   b.scores = space, b.room = space + 2 * row_block * (key_block + 1);
   return b;
 }
@@ -118,6 +127,8 @@ template <class T> void attend(const Attention<T> &s, index head, Range rows, T 
       const T fade = exp_of_one(top[r] - shift); // of what was summed before
       sum[r] = sum[r] * fade + exp_sum(x, x, b.n(), shift);
       top[r] = best;
+      if (b.keep.at)
+        drop(x, b.n(), b.kept(r), T(s.grow));
       if (j > 0 && fade != 1)
         times(y.below(r).at, s.outer, fade);
     });
@@ -178,6 +189,8 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
       return get<V>(gr + i, size) * get<V>(yr + i, size);
     });
     T *x = inner + r * key_block;
+    if (b.keep.at)
+      drop(x, b.n(), b.kept(r), T(f.grow));
     T *all = gs.at && queries ? gs.below(b.rows.begin + r).at + b.keys.begin : nullptr;
     over<T>(b.n(), [&](auto size, index i) {
       V e = exp_down(get<V>(p + i, size) - lse), into = e * (get<V>(x + i, size) - mean);
@@ -186,6 +199,8 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
         put(all + i, into, size);
       put(x + i, into * T(f.scale), size);
     });
+    if (b.keep.at)
+      drop(p, b.n(), b.kept(r), T(f.grow));
   });
   const Matrix<const T> p{b.scores, key_block, 1}, gscore{inner, key_block, 1};
   if (queries)

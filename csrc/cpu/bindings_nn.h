@@ -57,7 +57,7 @@ bool stack_of(const py::array &a, const Lead &lead, index m, index n, Stack<S> &
       return false;
     steps[d] = want == 1 ? 1 : have == 1 ? 0 : step<T>(a, own);
   }
-  to.at = const_cast<S *>(data<T>(a));
+  to.at = static_cast<S *>(const_cast<void *>(a.data()));
   std::copy(steps, steps + lead.ndim, to.lead);
   to.row = steps[lead.ndim], to.col = steps[lead.ndim + 1];
   return true;
@@ -112,13 +112,14 @@ py::object products(const py::array &a, const py::array &b) {
 // q, k, v and bias, if they are matrices of fitting sizes with the same leading dimensions.
 template <class T>
 bool attention_of(Attention<T> &s, const py::array &q, const py::array &k, const py::array &v,
-                  const py::object &bias, double scale, bool causal) {
+                  const py::object &bias, double scale, bool causal, const py::object &keep,
+                  double grow) {
   if (!lead_of(q, k, s.lead) || q.ndim() != k.ndim() || q.ndim() != v.ndim())
     return false;
   const auto last = q.ndim() - 1;
   s.rows = q.shape(last - 1), s.keys = k.shape(last - 1);
   s.inner = q.shape(last), s.outer = v.shape(last);
-  s.scale = scale, s.causal = causal;
+  s.scale = scale, s.causal = causal, s.grow = grow;
   if (k.shape(last) != s.inner || v.shape(last - 1) != s.keys ||
       !(s.lead.count * s.rows * s.keys * s.inner * s.outer))
     return false;
@@ -129,17 +130,23 @@ bool attention_of(Attention<T> &s, const py::array &q, const py::array &k, const
       (!py::isinstance<py::array>(bias) ||
        !stack_of<T>(py::reinterpret_borrow<py::array>(bias), s.lead, s.rows, s.keys, s.bias)))
     return false;
+  if (!keep.is_none() &&
+      (!py::isinstance<py::array>(keep) ||
+       !stack_of<bool>(py::reinterpret_borrow<py::array>(keep), s.lead, s.rows, s.keys, s.keep) ||
+       s.keep.col != 1))
+    return false;
   return stack_of<T>(q, s.lead, s.rows, s.inner, s.q) &&
          stack_of<T>(k, s.lead, s.keys, s.inner, s.k) &&
          stack_of<T>(v, s.lead, s.keys, s.outer, s.v);
 }
 
 py::object attention(const py::array &q, const py::array &k, const py::array &v,
-                     const py::object &bias, double scale, bool causal) {
+                     const py::object &bias, double scale, bool causal, const py::object &keep,
+                     double grow) {
   return either([&](auto type) -> py::object {
     using T = decltype(type);
     Attention<T> s{};
-    if (!attention_of(s, q, k, v, bias, scale, causal))
+    if (!attention_of(s, q, k, v, bias, scale, causal, keep, grow))
       return py::none();
     auto y = in_layout_of<T>(q, shape_of(s.lead, {s.rows, s.outer}));
     py::array_t<T> lse(shape_of(s.lead, {s.rows}));
@@ -157,12 +164,13 @@ py::object attention(const py::array &q, const py::array &k, const py::array &v,
 
 py::object attention_grad(const py::array &g, const py::array &q, const py::array &k,
                           const py::array &v, const py::object &bias, const py::array &y,
-                          const py::array &lse, double scale, bool causal, bool scores) {
+                          const py::array &lse, double scale, bool causal, const py::object &keep,
+                          double grow, bool scores) {
   return either([&](auto type) -> py::object {
     using T = decltype(type);
     AttentionGrad<T> s{};
     Attention<T> &f = s.forward;
-    if (!attention_of(f, q, k, v, bias, scale, causal) || !same_shape(g, y) ||
+    if (!attention_of(f, q, k, v, bias, scale, causal, keep, grow) || !same_shape(g, y) ||
         !stack_of<T>(g, f.lead, f.rows, f.outer, s.g) || s.g.col != 1 ||
         !stack_of<T>(y, f.lead, f.rows, f.outer, f.y) || f.y.col != 1 || !is_flat_of<T>(lse) ||
         lse.size() != f.lead.count * f.rows)

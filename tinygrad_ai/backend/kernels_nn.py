@@ -124,9 +124,10 @@ def scores(be: Any, q: Any, k: Any, bias: Any, scale: float, causal: bool) -> An
 
 @kernel
 def attention(
-    be: Any, q: Any, k: Any, v: Any, bias: Any, scale: float, causal: bool
+    be: Any, q: Any, k: Any, v: Any, bias: Any, scale: float, causal: bool, keep: Any, grow: float
 ) -> tuple[Any, Any]:
-    """softmax(scores) v, and log Σ exp of each row of scores.
+    """softmax(scores) v, and log Σ exp of each row of scores. With a mask `keep`, the probabilities
+    are times `grow` where it holds, else 0.
 
     A row with no finite score has probabilities 0 (and counts as log-sum 0), as in PyTorch.
     """
@@ -136,18 +137,21 @@ def attention(
     e = be.exp(e - top)
     total = be.total(e, (e.ndim - 1,), True)
     total[total == 0] = 1
-    return be.matmul(e / total, v), (be.log(total) + top)[..., 0]
+    p = e / total if keep is None else be.dropout(e / total, keep, grow)
+    return be.matmul(p, v), (be.log(total) + top)[..., 0]
 
 
 @kernel
 def attention_grad(
     be: Any, g: Any, q: Any, k: Any, v: Any, bias: Any, y: Any, lse: Any, scale: float,
-    causal: bool, with_scores: bool,
+    causal: bool, keep: Any, grow: float, with_scores: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
     """The gradients of q, k, v and, if asked, of the scores; lse gives the probabilities again."""
     p = be.exp(scores(be, q, k, bias, scale, causal) - lse[..., None])
-    gv = be.matmul(be.swapaxes(p, -1, -2), g)
+    kept = p if keep is None else be.dropout(p, keep, grow)
+    gv = be.matmul(be.swapaxes(kept, -1, -2), g)
     gp = be.matmul(g, be.swapaxes(v, -1, -2))
+    gp = gp if keep is None else be.dropout(gp, keep, grow)
     gs = p * (gp - be.total(g * y, (g.ndim - 1,), True))
     gq = be.matmul(gs, k) * scale
     gk = be.matmul(be.swapaxes(gs, -1, -2), q) * scale

@@ -144,19 +144,16 @@ def layer_norm_grad(plain: Any, g: Any, x: Any, w: Any, mean: Any, rstd: Any) ->
     return plain(g, x, w, mean, rstd) if y is None else y
 
 
-def attention(plain: Any, q: Any, k: Any, v: Any, bias: Any, scale: float, causal: bool) -> Any:
-    y = module.attention(q, k, v, bias, scale, causal)
-    return plain(q, k, v, bias, scale, causal) if y is None else y
+def attention(plain: Any, *args: Any) -> Any:
+    y = module.attention(*args)
+    return plain(*args) if y is None else y
 
 
-def attention_grad(
-    plain: Any, g: Any, q: Any, k: Any, v: Any, bias: Any, y: Any, lse: Any, scale: float,
-    causal: bool, with_scores: bool,
-) -> Any:  # fmt: skip
+def attention_grad(plain: Any, g: Any, *args: Any) -> Any:
     if g.strides[-1] != g.itemsize:
         g = g.copy()  # of a sum: one number, seen many times
-    grads = module.attention_grad(g, q, k, v, bias, y, lse, scale, causal, with_scores)
-    return plain(g, q, k, v, bias, y, lse, scale, causal, with_scores) if grads is None else grads
+    grads = module.attention_grad(g, *args)
+    return plain(g, *args) if grads is None else grads
 
 
 def embedding(plain: Any, w: Any, index: Any) -> Any:

@@ -223,13 +223,23 @@ PRODUCTS = {
     **each(
         "attention",
         call(t(2, 3, 4), t(2, 5, 4), t(2, 5, 2), t(3, 5), scale=0.5),
-        call(t(3, 4), t(3, 4), t(3, 2), scale=0.5, causal=True),
+        call(t(3, 4), t(3, 4), t(3, 2), scale=0.5, causal=True, keep=bools(3, 3), grow=1.5),
     ),
     **each(
         "attention_grad",
         *[
-            call(*BACKWARD, bias, t(3, 2), between(2, 3, 3), scale=0.5, causal=causal, scores=all)
-            for bias, causal, all in [(t(3, 5), False, True), (None, True, False)]
+            call(
+                *BACKWARD,
+                bias,
+                t(3, 2),
+                between(2, 3, 3),
+                scale=0.5,
+                causal=causal,
+                keep=keep,
+                grow=1.5,
+                scores=not causal,
+            )
+            for bias, causal, keep in [(t(3, 5), False, None), (None, True, bools(3, 5))]
         ],
     ),
     **each("convolve", call(t(2, 4, 5, 6), t(6, 2, 3, 2), groups=2, **PLANE)),

@@ -8,12 +8,11 @@ from typing import Any
 from ... import backend
 from ...errors import ArgumentError, ShapeError
 from ...ops.arguments import raw
-from ...ops.attention import _attention, probabilities
-from ...ops.matmul import matmul
+from ...ops.attention import _attention
 from ...ops.select import where
 from ...ops.shape import broadcast_to, repeat_interleave
 from ...tensor import wrap
-from .dropout import dropout
+from .dropout import mask_of
 
 __all__ = ["scaled_dot_product_attention"]
 
@@ -42,11 +41,12 @@ def scaled_dot_product_attention(
     bias = _bias(query, attn_mask)
     lead = backend.numpy.broadcast_shapes(*[tuple(x.shape[:-2]) for x in (query, key, value)])
     query, key, value = [broadcast_to(x, (*lead, *x.shape[-2:])) for x in (query, key, value)]
-    y, lse = _attention(query, key, value, bias, scale=scale, causal=is_causal)
-    if dropout_p == 0.0:
-        return y
-    chances = probabilities(query, key, bias, lse, scale, is_causal)
-    return matmul(dropout(chances, dropout_p), value)
+    keep, grow = None, 1.0
+    if dropout_p != 0.0:
+        keep, grow = mask_of((*lead, query.shape[-2], key.shape[-2]), dropout_p)
+    return _attention(query, key, value, bias, scale=scale, causal=is_causal, keep=keep, grow=grow)[
+        0
+    ]
 
 
 def _bias(query: Any, mask: Any) -> Any:

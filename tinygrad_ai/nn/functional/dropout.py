@@ -23,13 +23,18 @@ def _checked(p: float) -> None:
         raise ArgumentError(f"expected a dropout probability in [0, 1], got {p}")
 
 
+def mask_of(shape: tuple[int, ...], p: float) -> tuple[Any, float]:
+    """Which elements are kept, each with probability 1 - p, and what they are multiplied by."""
+    _checked(p)
+    return chosen(shape, 1 - p), 1 / (1 - p) if p < 1 else 0.0
+
+
 def _dropped(input: Any, p: float, training: bool, inplace: bool, rank: int) -> Any:
     """Dropout of blocks that reach over the last `rank` dimensions."""
     _checked(p)
     if not training or p == 0:
         return input
-    keep = chosen((*input.shape[: input.ndim - rank], *(1,) * rank), 1 - p)
-    scale = 1 / (1 - p) if p < 1 else 0.0
+    keep, scale = mask_of((*input.shape[: input.ndim - rank], *(1,) * rank), p)
     return kept(lambda x: _dropout(x, keep=keep, scale=scale), input, inplace)
 
 
