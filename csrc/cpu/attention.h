@@ -185,7 +185,7 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
   score(f, b, [&](index r, T *p) {
     const T *gr = g.below(r).at, *yr = y.below(r).at;
     const T lse = f.lse[head * f.rows + b.rows.begin + r];
-    const T mean = sum_over<T>(f.outer, [&](auto size, index i) {
+    const T both = sum_over<T>(f.outer, [&](auto size, index i) {
       return get<V>(gr + i, size) * get<V>(yr + i, size);
     });
     T *x = inner + r * key_block;
@@ -193,7 +193,7 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
       drop(x, b.n(), b.kept(r), T(f.grow));
     T *all = gs.at && queries ? gs.below(b.rows.begin + r).at + b.keys.begin : nullptr;
     over<T>(b.n(), [&](auto size, index i) {
-      V e = exp_down(get<V>(p + i, size) - lse), into = e * (get<V>(x + i, size) - mean);
+      V e = exp_down(get<V>(p + i, size) - lse), into = e * (get<V>(x + i, size) - both);
       put(p + i, e, size);
       if (all)
         put(all + i, into, size);

@@ -278,7 +278,7 @@ py::object layer_norm_grad(const py::array &g, const py::array &x, const py::obj
 
 // ---- tables and masks
 
-// The labels' place in [0, count), or an error that names the first that has none.
+// An error that names the first of n numbers that is not in [0, count).
 void check_places(const char *what, const std::int64_t *at, index n, index count) {
   for (index i = 0; i < n; ++i)
     if (at[i] < 0 || at[i] >= count)

@@ -1,4 +1,4 @@
-// Rows of a table and their gradient, and dropout.
+// Rows of a table, and their gradient.
 
 #pragma once
 
@@ -27,18 +27,6 @@ template <class T> void embedding_grad(const EmbeddingGrad<T> &s, int threads) {
       for (index j = begin; j < end; ++j)
         y[j] += g[j];
     }
-  });
-}
-
-// x times 0, not 0: infinities and NaN are not dropped, as in PyTorch.
-template <class T> void dropout(const Dropout<T> &s, int threads) {
-  parallel(s.count, 64, 32768, threads, [&](index begin, index end) {
-    const T scale = T(s.scale);
-    const T *__restrict x = s.x;
-    const unsigned char *__restrict keep = s.keep;
-    T *__restrict y = s.y;
-    for (index i = begin; i < end; ++i)
-      y[i] = x[i] * (keep[i] ? scale : T(0));
   });
 }
 

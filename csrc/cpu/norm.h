@@ -6,9 +6,6 @@
 
 namespace tinygrad_ai::ISA {
 
-ALWAYS_INLINE float root_of(float x) { return __builtin_sqrtf(x); }
-ALWAYS_INLINE double root_of(double x) { return __builtin_sqrt(x); }
-
 template <class T> void layer_norm(const LayerNorm<T> &s, int threads) {
   using V = typename Vec<T>::type;
   parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
@@ -21,7 +18,7 @@ template <class T> void layer_norm(const LayerNorm<T> &s, int threads) {
         V d = get<V>(x + i, size, mean) - mean;
         return d * d;
       });
-      const T rstd = 1 / root_of(squares / T(s.width) + T(s.eps));
+      const T rstd = 1 / root(squares / T(s.width) + T(s.eps));
       s.mean[r] = mean;
       s.rstd[r] = rstd;
       over<T>(s.width, [&](auto size, index i) {
@@ -33,11 +30,11 @@ template <class T> void layer_norm(const LayerNorm<T> &s, int threads) {
   });
 }
 
-template <class T> constexpr index padded(index width) { return (width + 63) / 64 * 64; }
+constexpr index padded(index width) { return (width + 63) / 64 * 64; }
 
 // Each thread adds up gw and gb in rows of its own.
 template <class T> std::size_t layer_norm_space(const LayerNormGrad<T> &s, int threads) {
-  return sizeof(T) * 2 * padded<T>(s.width) * threads;
+  return sizeof(T) * 2 * padded(s.width) * threads;
 }
 
 // With u = g w and x̂ = (x - mean) rstd:   gx = (u - mean u - x̂ mean(u x̂)) rstd,
@@ -71,7 +68,7 @@ void layer_norm_rows(const LayerNormGrad<T> &s, Range rows, T *gw, T *gb) {
 
 template <class T> void layer_norm_grad(const LayerNormGrad<T> &s, void *workspace, int threads) {
   T *space = static_cast<T *>(workspace);
-  const index wide = padded<T>(s.width), useful = 1 + s.count / (4 * grain<T>(s.width));
+  const index wide = padded(s.width), useful = 1 + s.count / (4 * grain<T>(s.width));
   const int n = static_cast<int>(smaller<index>(threads, useful));
   each(n, n, [&](index t, int) {
     T *own = space + t * 2 * wide;

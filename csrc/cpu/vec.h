@@ -46,6 +46,9 @@ template <class V> ALWAYS_INLINE constexpr typename Of<V>::real real_of(double x
 
 template <class T> ALWAYS_INLINE index smaller(T a, T b) { return a < b ? a : b; }
 
+ALWAYS_INLINE float root(float x) { return __builtin_sqrtf(x); }
+ALWAYS_INLINE double root(double x) { return __builtin_sqrt(x); }
+
 template <class V, class T> ALWAYS_INLINE V load(const T *p) {
   V v;
   __builtin_memcpy(&v, p, sizeof v);
