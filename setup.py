@@ -28,7 +28,8 @@ FLAGS = [
 
 # The kernels are compiled once for each: a name, the width of its vectors, the flags.
 AVX512 = "-mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mprefer-vector-width=512"
-SETS = [("portable", 16, "")]
+ARM = platform.machine() in ("aarch64", "arm64")
+SETS = [("neon" if ARM else "portable", 16, "")]
 if platform.machine() in ("x86_64", "AMD64"):
     SETS += [("avx2", 32, "-mavx2 -mfma"), ("avx512", 64, AVX512)]
 

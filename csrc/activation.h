@@ -1,8 +1,8 @@
 // The activations a linear layer can be fused with: each one's value and slope, side by side.
 //
-// V is a vector of floats or doubles, or one number; exp_of, tanh_of, erfc_of and select come from
-// whoever includes this. `slope` is given the output where the slope follows from it (relu,
-// leaky_relu, sigmoid, tanh), else the input.
+// V is a vector of floats or doubles, or one number; exp_of, exp_down (for x <= 0), tanh_of,
+// erfc_of and select come from whoever includes this. `slope` is given the output where the slope follows
+// from it (relu, leaky_relu, sigmoid, tanh), else the input.
 
 #pragma once
 
@@ -41,7 +41,7 @@ struct Gelu {
   }
   template <class V> static V value(V z) { return z * cdf(z); }
   template <class V> static V slope(V z) {
-    V density = real_of<V>(0.39894228040143267794) * exp_of(z * z * real_of<V>(-0.5));
+    V density = real_of<V>(0.39894228040143267794) * exp_down(z * z * real_of<V>(-0.5));
     return cdf(z) + z * density;
   }
 };

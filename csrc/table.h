@@ -24,7 +24,46 @@ template <class T> struct Product {
   T *row_sum = nullptr;
   const T *bias = nullptr;
   Act act = Act::none;
+  bool add = false; // to what is in c; only `packed` knows it
   T *z = nullptr; // keeps a b + bias, with c's steps, where the slope of `act` needs it
+};
+
+// Matrices stacked along leading dimensions, (..., m, n). Steps are in elements; 0: one for all.
+constexpr int most_lead = 6;
+struct Lead {
+  int ndim;
+  index count, size[most_lead];
+};
+template <class T> struct Stack {
+  T *at;
+  index row, col, lead[most_lead];
+};
+
+template <class T> struct Products { // c = a b for each index of the leading dimensions
+  Lead lead;
+  Stack<const T> a, b;
+  Stack<T> c;
+  index m, n, k;
+};
+
+// y = softmax(scale q kᵀ + bias) v and lse = log Σ exp of each row of scores, or their gradients.
+// q (..., rows, inner), k (..., keys, inner), v (..., keys, outer). Without a bias its `at` is
+// null; `causal` hides the keys after the query's own place. With `keep`, bytes (..., rows, keys), the
+// probabilities are times `grow` or 0.
+template <class T> struct Attention {
+  Lead lead;
+  Stack<const T> q, k, v, bias;
+  Stack<const unsigned char> keep;
+  Stack<T> y;
+  T *lse; // (..., rows)
+  index rows, keys, inner, outer;
+  double scale, grow;
+  bool causal;
+};
+template <class T> struct AttentionGrad {
+  Attention<T> forward; // its y and lse are read
+  Stack<const T> g;
+  Stack<T> gq, gk, gv, gs; // gs, the gradient of the scores, may be null
 };
 
 template <class T> struct Rows { // `count` rows of `width` numbers, one after the other
@@ -37,6 +76,48 @@ template <class T> struct Labels { // rows whose label is `ignore` do not count
   const std::int64_t *target;
   const T *weight; // of each class, or nullptr
   std::int64_t ignore;
+};
+
+template <class T> struct RowsGrad { // from the output y and its gradient g
+  const T *g, *y;
+  T *gx;
+  index count, width;
+};
+
+template <class T> struct LayerNorm { // y = (x - mean) rstd w + b; w and b may be nullptr
+  const T *x, *w, *b;
+  T *y, *mean, *rstd;
+  index count, width;
+  double eps;
+};
+
+template <class T> struct LayerNormGrad {
+  const T *g, *x, *w, *mean, *rstd;
+  T *gx, *gw, *gb;
+  index count, width;
+};
+
+template <class T> struct Embedding { // y[i] = w[place[i]]
+  const T *w;
+  const std::int64_t *place;
+  T *y;
+  index count, width;
+};
+
+template <class T> struct EmbeddingGrad { // gw[place[i]] += g[i], but where place[i] is `skip`
+  const T *g;
+  const std::int64_t *place;
+  T *gw;
+  index count, width;
+  std::int64_t skip; // -1: none
+};
+
+template <class T> struct Dropout { // y = keep ? scale x : 0 x
+  const T *x;
+  const unsigned char *keep;
+  T *y;
+  index count;
+  double scale;
 };
 
 template <class T> struct CrossEntropy {
@@ -102,6 +183,19 @@ template <class T> struct Kernels {
   void (*adam)(const Adam<T> &, int threads);
   void (*sgd)(const Sgd<T> &, int threads);
   void (*rmsprop)(const RmsProp<T> &, int threads);
+  void (*softmax_grad)(const RowsGrad<T> &, int threads);
+  void (*log_softmax_grad)(const RowsGrad<T> &, int threads);
+  void (*layer_norm)(const LayerNorm<T> &, int threads);
+  std::size_t (*layer_norm_space)(const LayerNormGrad<T> &, int threads);
+  void (*layer_norm_grad)(const LayerNormGrad<T> &, void *workspace, int threads);
+  void (*embedding)(const Embedding<T> &, int threads);
+  void (*embedding_grad)(const EmbeddingGrad<T> &, int threads);
+  void (*dropout)(const Dropout<T> &, int threads);
+  std::size_t (*products_space)(const Products<T> &, int threads);
+  void (*products)(const Products<T> &, void *workspace, int threads);
+  std::size_t (*attention_space)(const Attention<T> &, int threads);
+  void (*attention)(const Attention<T> &, void *workspace, int threads);
+  void (*attention_grad)(const AttentionGrad<T> &, void *workspace, int threads);
 };
 
 struct Table {

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import tinygrad_ai as ta
+from tinygrad_ai.backend import random as streams
 from tinygrad_ai.nn import functional as F
 
 torch = pytest.importorskip("torch", reason="PyTorch is the reference of these tests")
@@ -184,6 +185,13 @@ def test_dropout(name: str) -> None:
         assert ta.equal(flat.amin(1), flat.amax(1))
     assert F.dropout(x, 0.2, training=False) is x
     assert F.dropout(x, 1.0).sum().item() == 0
+
+
+def test_chosen_at_both_ends_and_for_odd_counts() -> None:
+    assert streams.chosen((3, 5), 1.0).all() and not streams.chosen((3, 5), 0.0).any()
+    assert streams.chosen((), 1.0).shape == () and streams.chosen((2, 0), 0.5).shape == (2, 0)
+    assert streams.chosen((10_001,), 0.9).mean() == pytest.approx(0.9, abs=0.02)
+    assert streams.chosen((10_001,), 1e-12).sum() == 0
 
 
 def test_rrelu() -> None:

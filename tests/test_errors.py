@@ -43,6 +43,8 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     (lambda: F.linear(ta.zeros(2, 3), ta.zeros(4, 5)), RuntimeError, "expected x.shape[-1] == 5, got (2, 3)"),
     (lambda: F.conv2d(ta.zeros(1, 2, 4, 4), ta.zeros(3, 3, 2, 2)), RuntimeError, "conv2d expected 3 input channels for a weight (3, 3, 2, 2) and 1 groups, got (1, 2, 4, 4)"),
     (lambda: F.embedding(ta.tensor([4]), ta.zeros(3, 2)), IndexError, "embedding: index 4 is out of range for size 3"),
+    (lambda: F.layer_norm(X, (3,), ta.ones(2)), RuntimeError, "layer_norm expected a weight of shape (3,), got (2,)"),
+    (lambda: F.layer_norm(X, (3,), ta.ones(3), ta.ones(1, 3)), RuntimeError, "layer_norm expected a bias of shape (3,), got (1, 3)"),
     (lambda: F.dropout(X, 1.5), ValueError, "expected a dropout probability in [0, 1], got 1.5"),
     (lambda: F.softmax(X), ValueError, "softmax needs a dim; PyTorch's implicit choice is deprecated\n  fix: dim=-1"),
     (lambda: nn.MultiheadAttention(5, 2), ValueError, "embed_dim 5 does not divide into 2 heads"),

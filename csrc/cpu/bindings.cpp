@@ -3,167 +3,20 @@
 // A function answers None where the arrays are not for it (another dtype, too many dimensions): the
 // caller then takes the plain way. Nothing is converted silently.
 
-#include <pthread.h>
-
 #include <algorithm>
-#include <atomic>
 #include <cmath>
-#include <cstdlib>
-#include <memory>
-#include <optional>
-#include <stdexcept>
-#include <string>
-#include <type_traits>
-#include <vector>
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
-#include "../table.h"
-#include "memory.h"
-#include "pool.h"
+#include "arrays.h"
+#include "bindings_nn.h"
 
-namespace py = pybind11;
 using namespace py::literals;
 
 namespace tinygrad_ai {
-
-#if defined(__x86_64__)
-namespace avx512 {
-extern const Table table;
-}
-namespace avx2 {
-extern const Table table;
-}
-#endif
-namespace portable {
-extern const Table table;
-}
-
 namespace {
 
-// ---- which kernels, how many threads
-
-const Table *best() {
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
-    return &avx512::table;
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    return &avx2::table;
-#endif
-  return &portable::table;
-}
-
-struct State { // of the module, in it: atomic, so that threads may ask and set
-  std::atomic<const Table *> table{best()};
-  std::atomic<int> threads{usual_threads()};
-};
-
-State &state() {
-  static State s;
-  return s;
-}
-
-py::list available() {
-  py::list names;
-#if defined(__x86_64__)
-  if (best() == &avx512::table)
-    names.append("avx512");
-  if (best() != &portable::table)
-    names.append("avx2");
-#endif
-  names.append("portable");
-  return names;
-}
-
-void use(const std::string &name) {
-  const Table *tables[] = {
-#if defined(__x86_64__)
-      &avx512::table, &avx2::table,
-#endif
-      &portable::table};
-  for (auto known : available())
-    for (const Table *t : tables)
-      if (name == t->name && name == known.cast<std::string>()) {
-        state().table = t;
-        return;
-      }
-  throw std::invalid_argument(std::string(__FILE__) + ":" + std::to_string(__LINE__) +
-                              ": this processor has no instruction set " + name);
-}
-
-void set_num_threads(int n) {
-  if (n < 1)
-    throw std::invalid_argument("expected at least one thread, got " + std::to_string(n));
-  state().threads = n;
-}
-
-// Forked children, workers of a data loader mostly, are many: each works alone.
-void alone_after_fork() { state().threads = 1; }
-
-template <class T> const Kernels<T> &kernels() {
-  const Table *t = state().table;
-  if constexpr (std::is_same_v<T, float>)
-    return t->f32;
-  else
-    return t->f64;
-}
-
-// ---- memory that kernels work in: kept by each thread, as large as the largest need so far
-
-struct Free {
-  void operator()(void *p) const { std::free(p); }
-};
-
-void *workspace(std::size_t bytes) {
-  thread_local std::unique_ptr<void, Free> held;
-  thread_local std::size_t size = 0;
-  if (size < bytes) {
-    const std::size_t rounded = (bytes + 4095) / 4096 * 4096;
-    held.reset(std::aligned_alloc(4096, rounded));
-    size = held ? rounded : 0;
-    if (!held)
-      throw std::bad_alloc();
-  }
-  return held.get();
-}
-
-// ---- arrays
-
-template <class T> bool is(const py::array &a, int ndim) {
-  if (a.ndim() != ndim || !py::isinstance<py::array_t<T>>(a))
-    return false;
-  if (reinterpret_cast<std::uintptr_t>(a.data()) % sizeof(T))
-    return false;
-  for (int i = 0; i < ndim; ++i)
-    if (a.strides(i) % static_cast<index>(sizeof(T)))
-      return false;
-  return true;
-}
-
-template <class T> index step(const py::array &a, int axis) {
-  return a.shape(axis) > 1 ? a.strides(axis) / static_cast<index>(sizeof(T)) : 1;
-}
-
-template <class T> const T *data(const py::array &a) { return static_cast<const T *>(a.data()); }
-
-bool is_flat(const py::array &a) { return a.flags() & py::array::c_style; }
-
-template <class T> bool is_flat_of(const py::array &a) {
-  return py::isinstance<py::array_t<T>>(a) && is_flat(a) &&
-         reinterpret_cast<std::uintptr_t>(a.data()) % sizeof(T) == 0;
-}
-
-template <class T> py::array_t<T> matrix(index rows, index columns) {
-  return py::array_t<T>(std::array<index, 2>{rows, columns});
-}
-
-template <class T> py::array_t<T> like(const py::array &a) {
-  return py::array_t<T>(std::vector<index>(a.shape(), a.shape() + a.ndim()));
-}
+// ---- products
 
 template <class T> void run(const Product<T> &p) {
   const int threads = state().threads;
@@ -184,8 +37,6 @@ template <class T> void right(Product<T> &p, const py::array &b, bool transposed
   p.b_row = step<T>(b, transposed ? 1 : 0);
   p.b_col = step<T>(b, transposed ? 0 : 1);
 }
-
-// ---- products
 
 template <class T>
 py::object linear_of(const py::array &x, const py::array &w, const py::object &b, Act act) {
@@ -309,10 +160,6 @@ py::object activate(const py::array &x, Act act) {
   return y.is_none() ? activate_of<double>(x, act) : y;
 }
 
-bool same_shape(const py::array &a, const py::array &b) {
-  return a.ndim() == b.ndim() && std::equal(a.shape(), a.shape() + a.ndim(), b.shape());
-}
-
 template <class T> py::object act_grad_of(const py::array &g, const py::array &v, Act act) {
   if (!is_flat_of<T>(g) || !is_flat_of<T>(v) || !same_shape(g, v))
     return py::none();
@@ -346,19 +193,6 @@ py::object softmax(const py::array &x, bool log) {
 
 bool are_labels(const py::array &target, index rows) {
   return is_flat_of<std::int64_t>(target) && target.ndim() == 1 && target.shape(0) == rows;
-}
-
-// A vector of `rows` numbers, or none: then `there` stays false.
-template <class T> bool vector_or_none(const py::object &o, index rows, const T **there) {
-  if (o.is_none())
-    return true;
-  if (!py::isinstance<py::array>(o))
-    return false;
-  auto a = py::reinterpret_borrow<py::array>(o);
-  if (!is_flat_of<T>(a) || a.ndim() != 1 || a.shape(0) != rows)
-    return false;
-  *there = data<T>(a);
-  return true;
 }
 
 // Labels of `rows` rows, each `ignore` or in [0, classes).
@@ -575,6 +409,15 @@ PYBIND11_MODULE(_native, m) {
   m.def("cross_entropy_grad", &cross_entropy_grad);
   m.def("adam", &adam, "p"_a, "g"_a, "m"_a, "v"_a, "v_max"_a, "t"_a, "lr"_a, "beta1"_a, "beta2"_a,
         "eps"_a, "weight_decay"_a, "decoupled"_a);
+  m.def("products", &products);
+  m.def("attention", &attention);
+  m.def("attention_grad", &attention_grad);
+  m.def("softmax_grad", &softmax_grad);
+  m.def("layer_norm", &layer_norm);
+  m.def("layer_norm_grad", &layer_norm_grad);
+  m.def("embedding", &embedding);
+  m.def("embedding_grad", &embedding_grad);
+  m.def("dropout", &dropout);
   m.def("sgd", &sgd);
   m.def("rmsprop", &rmsprop);
   pthread_atfork(nullptr, nullptr, alone_after_fork);

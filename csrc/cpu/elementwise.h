@@ -1,4 +1,4 @@
-// Activations on whole arrays: values, and gradients through them.
+// Activations on whole arrays: values, and gradients through them. And dropout.
 
 #pragma once
 
@@ -57,6 +57,18 @@ template <class T> void activate(const Elements<T> &e, int threads) {
 template <class T> void act_grad(const Elements<T> &e, int threads) {
   parallel(e.count, 64, element_grain, threads,
            [&](index i, index end) { slopes(e.act, e.g + i, e.x + i, e.y + i, end - i); });
+}
+
+// x times 0, not 0: infinities and NaN are not dropped, as in PyTorch.
+template <class T> void dropout(const Dropout<T> &s, int threads) {
+  parallel(s.count, 64, element_grain, threads, [&](index begin, index end) {
+    const T scale = T(s.scale);
+    const T *__restrict x = s.x;
+    const unsigned char *__restrict keep = s.keep;
+    T *__restrict y = s.y;
+    for (index i = begin; i < end; ++i)
+      y[i] = x[i] * (keep[i] ? scale : T(0));
+  });
 }
 
 } // namespace tinygrad_ai::ISA

@@ -8,9 +8,6 @@ namespace tinygrad_ai::ISA {
 
 constexpr index step_grain = 8192;
 
-ALWAYS_INLINE float root(float x) { return __builtin_sqrtf(x); }
-ALWAYS_INLINE double root(double x) { return __builtin_sqrt(x); }
-
 template <bool amsgrad, class T> void adam_part(const Adam<T> &s, index begin, index end) {
   const T beta1 = T(1 - s.beta1), beta2 = T(s.beta2), rest2 = T(1 - s.beta2), eps = T(s.eps);
   const T rate = T(s.lr / s.correction1), scale = T(1 / __builtin_sqrt(s.correction2));

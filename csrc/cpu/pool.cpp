@@ -109,9 +109,10 @@ Pool &pool() {
 } // namespace
 
 void share_out(int parts, void (*work)(void *, int), void *context) {
+  if (parts > 1)
+    return pool().run(parts, work, context);
   if (parts == 1)
-    return work(context, 0);
-  pool().run(parts, work, context);
+    work(context, 0);
 }
 
 int usual_threads() {

@@ -263,7 +263,7 @@ template <class T> void packed(const Product<T> &p, Range ri, Range rj, T *space
             Tile<T> tile{p.c + i * p.c_row + j,
                          p.c_row,
                          cols,
-                         block == 0,
+                         block == 0 && !p.add,
                          block == blocks - 1,
                          p.bias ? p.bias + j : nullptr,
                          p.z ? p.z + i * p.c_row + j : nullptr,
@@ -444,7 +444,7 @@ template <class T> void product(const Product<T> &p, void *workspace, int thread
   }
   const Grid g = grid_of(p, threads);
   const int n = g.rows * g.columns;
-  each(n, [&](int t) { share(p, g, t, space); });
+  on_threads(n, [&](int t) { share(p, g, t, space); });
 }
 
 } // namespace tinygrad_ai::ISA

@@ -11,7 +11,7 @@ ALWAYS_INLINE double log_of(double x) { return __builtin_log(x); }
 
 template <class T> constexpr T lowest() { return -T(__builtin_inf()); }
 
-// The largest number of a row, NaN if there is one.
+// The largest number of a row. NaN does not count: it comes out of the exponentials' sum.
 template <class T> ALWAYS_INLINE T top_of(const T *x, index n) {
   using V = typename Vec<T>::type;
   constexpr index w = Vec<T>::width;
@@ -19,11 +19,11 @@ template <class T> ALWAYS_INLINE T top_of(const T *x, index n) {
   index i = 0;
   for (; i + w <= n; i += w) {
     V v = load<V>(x + i);
-    top = select((v > top) | (v != v), v, top);
+    top = select(v > top, v, top);
   }
   T best = max_of(top);
   for (; i < n; ++i)
-    best = x[i] > best || x[i] != x[i] ? x[i] : best;
+    best = x[i] > best ? x[i] : best;
   return best;
 }
 
@@ -34,14 +34,14 @@ template <class T> ALWAYS_INLINE T exp_sum(const T *x, T *y, index n, T shift) {
   V total{};
   index i = 0;
   for (; i + w <= n; i += w) {
-    V e = exp_of(load<V>(x + i) - shift);
+    V e = exp_down(load<V>(x + i) - shift);
     if (y)
       store(y + i, e);
     total += e;
   }
   T sum = sum_of(total);
   if (i < n) {
-    V e = exp_of(load_part<V>(x + i, n - i, lowest<T>()) - shift);
+    V e = exp_down(load_part<V>(x + i, n - i, lowest<T>()) - shift);
     if (y)
       store_part(y + i, e, n - i);
     for (index j = 0; j < n - i; ++j)
@@ -118,9 +118,9 @@ template <class T> void softmax(const Rows<T> &s, int threads) {
     for (index r = begin; r < end; ++r) {
       const T *x = s.x + r * s.width;
       T *y = s.y + r * s.width;
-      T sum = exp_sum(x, y, s.width, top_of(x, s.width));
+      const T scale = 1 / exp_sum(x, y, s.width, top_of(x, s.width));
       for (index i = 0; i < s.width; ++i)
-        y[i] /= sum;
+        y[i] *= scale;
     }
   });
 }
@@ -134,6 +134,37 @@ template <class T> void log_softmax(const Rows<T> &s, int threads) {
       T lse = log_of(exp_sum<T>(x, nullptr, s.width, top));
       for (index i = 0; i < s.width; ++i)
         y[i] = x[i] - top - lse; // top first: the sum of both may round lse away
+    }
+  });
+}
+
+// gx = y (g - Σ g y)
+template <class T> void softmax_grad(const RowsGrad<T> &s, int threads) {
+  using V = typename Vec<T>::type;
+  parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
+    for (index r = begin; r < end; ++r) {
+      const T *g = s.g + r * s.width, *y = s.y + r * s.width;
+      T *gx = s.gx + r * s.width;
+      const T both = sum_over<T>(s.width, [&](auto size, index i) {
+        return get<V>(g + i, size) * get<V>(y + i, size);
+      });
+      for (index i = 0; i < s.width; ++i)
+        gx[i] = y[i] * (g[i] - both);
+    }
+  });
+}
+
+// gx = g - eʸ Σ g
+template <class T> void log_softmax_grad(const RowsGrad<T> &s, int threads) {
+  using V = typename Vec<T>::type;
+  parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
+    for (index r = begin; r < end; ++r) {
+      const T *g = s.g + r * s.width, *y = s.y + r * s.width;
+      T *gx = s.gx + r * s.width;
+      const T all = sum_over<T>(s.width, [&](auto size, index i) { return get<V>(g + i, size); });
+      over<T>(s.width, [&](auto size, index i) {
+        put(gx + i, get<V>(g + i, size) - exp_down(get<V>(y + i, size)) * all, size);
+      });
     }
   });
 }

@@ -46,6 +46,9 @@ template <class V> ALWAYS_INLINE constexpr typename Of<V>::real real_of(double x
 
 template <class T> ALWAYS_INLINE index smaller(T a, T b) { return a < b ? a : b; }
 
+ALWAYS_INLINE float root(float x) { return __builtin_sqrtf(x); }
+ALWAYS_INLINE double root(double x) { return __builtin_sqrt(x); }
+
 template <class V, class T> ALWAYS_INLINE V load(const T *p) {
   V v;
   __builtin_memcpy(&v, p, sizeof v);
@@ -77,6 +80,28 @@ template <class V, class T> ALWAYS_INLINE void store_part(T *p, V v, index n) {
   copy_part<sizeof(V) / sizeof(T)>(p, part, n);
 }
 
+// A row is walked in whole vectors and one part: f(size, i) is called with either as `size`, and
+// passes it to get and put. The rest of a part reads as `fill`.
+struct Whole {};
+struct Part {
+  index n;
+};
+template <class V, class T> ALWAYS_INLINE V get(const T *p, Whole, T = 0) { return load<V>(p); }
+template <class V, class T> ALWAYS_INLINE V get(const T *p, Part s, T fill = 0) {
+  return load_part<V>(p, s.n, fill);
+}
+template <class V, class T> ALWAYS_INLINE void put(T *p, V v, Whole) { store(p, v); }
+template <class V, class T> ALWAYS_INLINE void put(T *p, V v, Part s) { store_part(p, v, s.n); }
+
+template <class T, class F> ALWAYS_INLINE void over(index n, const F &f) {
+  constexpr index w = Vec<T>::width;
+  index i = 0;
+  for (; i + w <= n; i += w)
+    f(Whole{}, i);
+  if (i < n)
+    f(Part{n - i}, i);
+}
+
 template <class M, class V> ALWAYS_INLINE V select(M condition, V yes, V no) {
   return condition ? yes : no;
 }
@@ -90,6 +115,10 @@ template <class V> ALWAYS_INLINE V from_bits(typename Of<V>::bits b) {
   V v;
   __builtin_memcpy(&v, &b, sizeof v);
   return v;
+}
+
+template <class V> ALWAYS_INLINE V size_of(V v) { // |v|: the bit of its sign cleared
+  return from_bits<V>(as_bits(v) & ~as_bits(-V{}));
 }
 
 // a0 b0 a1 b1 ... of the lower halves, and of the upper ones.
@@ -130,23 +159,46 @@ template <class V> ALWAYS_INLINE V sums(V *r) {
   return r[0];
 }
 
+// One number from all in v: both halves put together by f, log2 w times.
+template <class V, class F> ALWAYS_INLINE typename Of<V>::real fold(V v, const F &f) {
+  constexpr int w = sizeof(V) / sizeof(v[0]);
+  UNROLL for (int half = w / 2; half > 0; half /= 2) {
+    typename Of<V>::bits other{};
+    UNROLL for (int i = 0; i < w; ++i) other[i] = i ^ half;
+    v = f(v, __builtin_shuffle(v, other));
+  }
+  return v[0];
+}
 template <class V> ALWAYS_INLINE typename Of<V>::real sum_of(V v) {
-  typename Of<V>::real s = 0;
-  for (int i = 0; i < int(sizeof(V) / sizeof s); ++i)
-    s += v[i];
-  return s;
+  return fold(v, [](V a, V b) { return a + b; });
 }
 template <class V> ALWAYS_INLINE typename Of<V>::real max_of(V v) {
-  typename Of<V>::real s = v[0];
-  for (int i = 1; i < int(sizeof(V) / sizeof s); ++i)
-    s = v[i] > s || v[i] != v[i] ? v[i] : s;
-  return s;
+  return fold(v, [](V a, V b) { return select(b > a, b, a); });
+}
+
+// The sum of f(size, i) along a row.
+template <class T, class F> ALWAYS_INLINE T sum_over(index n, const F &f) {
+  using V = typename Vec<T>::type;
+  constexpr index w = Vec<T>::width;
+  V a{}, b{}, c{}, d{}; // four sums: an addition takes as long as four loads
+  index i = 0;
+  for (; i + 4 * w <= n; i += 4 * w) {
+    a += f(Whole{}, i);
+    b += f(Whole{}, i + w);
+    c += f(Whole{}, i + 2 * w);
+    d += f(Whole{}, i + 3 * w);
+  }
+  for (; i + w <= n; i += w)
+    a += f(Whole{}, i);
+  if (i < n)
+    b += f(Part{n - i}, i);
+  return sum_of((a + b) + (c + d));
 }
 
 template <class V> struct Exp;
 template <> struct Exp<vfloat> {
   static constexpr float shift = 12582912.0f; // 1.5 * 2^23: adding it rounds to an integer
-  static constexpr float low = -104.0f, high = 88.8f;
+  static constexpr float low = -104.0f, high = 88.8f, normal = -87.3f;
   static constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
   static constexpr int bias = 127, mantissa = 23;
   static constexpr double taylor[] = {1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3,
@@ -154,7 +206,7 @@ template <> struct Exp<vfloat> {
 };
 template <> struct Exp<vdouble> {
   static constexpr double shift = 6755399441055744.0; // 1.5 * 2^52
-  static constexpr double low = -746.0, high = 709.9;
+  static constexpr double low = -746.0, high = 709.9, normal = -708.3;
   static constexpr double ln2_high = 6.93145751953125e-1, ln2_low = 1.42860682030941723212e-6;
   static constexpr int bias = 1023, mantissa = 52;
   static constexpr double taylor[] = {
@@ -162,23 +214,43 @@ template <> struct Exp<vdouble> {
       1.0 / 5040,       1.0 / 720,       1.0 / 120,      1.0 / 24,      1.0 / 6,      0.5};
 };
 
-// eˣ = 2ⁿ eʳ with |r| <= ln 2 / 2, eʳ by a polynomial. NaN stays NaN.
-template <class V> ALWAYS_INLINE V exp_of(V x) {
+// x = n ln 2 + r with |r| <= ln 2 / 2: eʳ by a polynomial, and n in the low bits of `power`.
+template <class V> struct Reduced {
+  V value;
+  typename Of<V>::bits power;
+};
+template <class V> ALWAYS_INLINE Reduced<V> reduced(V x) {
   using E = Exp<V>;
   using R = typename Of<V>::real;
-  x = select(x > E::high, V{} + E::high, x);
-  x = select(x < E::low, V{} + E::low, x);
   V shifted = x * real_of<V>(1.44269504088896340736) + E::shift;
   V n = shifted - E::shift;
   V r = x - n * E::ln2_high - n * E::ln2_low;
   V p = V{} + R(E::taylor[0]);
-  UNROLL for (unsigned i = 1; i < sizeof E::taylor / sizeof(double); ++i) p = p * r + R(E::taylor[i]);
-  p = p * r * r + r + 1;
-  auto power = as_bits(shifted) - as_bits(V{} + E::shift);
+  constexpr unsigned terms = sizeof E::taylor / sizeof(double);
+  UNROLL for (unsigned i = 1; i < terms; ++i) p = p * r + R(E::taylor[i]);
+  return {p * (r * r) + (r + 1), as_bits(shifted)};
+}
+
+// eˣ = 2ⁿ eʳ. NaN stays NaN.
+template <class V> ALWAYS_INLINE V exp_of(V x) {
+  using E = Exp<V>;
+  x = select(x > E::high, V{} + E::high, x);
+  x = select(x < E::low, V{} + E::low, x);
+  Reduced<V> e = reduced(x);
+  auto power = e.power - as_bits(V{} + E::shift);
   auto half = power >> 1; // in two steps: 2ⁿ itself may be too large or too small
   V first = from_bits<V>((half + E::bias) << E::mantissa);
   V second = from_bits<V>((power - half + E::bias) << E::mantissa);
-  return p * first * second;
+  return e.value * first * second;
+}
+
+// eˣ in fewer steps, where x is not far above 0 (inf gives NaN): 0 below the least normal number.
+template <class V> ALWAYS_INLINE V exp_down(V x) {
+  using E = Exp<V>;
+  Reduced<V> e = reduced(x);
+  auto one = typename Of<V>::bits{} + E::bias;
+  V y = e.value * from_bits<V>((e.power + one) << E::mantissa); // the bits of `shift` fall out
+  return select(x < E::normal, V{}, y);
 }
 
 // Cephes' polynomial near 0, where 1 - 2 / (e²ˣ + 1) loses digits.
@@ -200,14 +272,14 @@ ALWAYS_INLINE vdouble tanh_near_0(vdouble x) {
   return x + x * z * (p / q);
 }
 template <class V> ALWAYS_INLINE V tanh_of(V x) {
-  V size = select(x < 0, -x, x);
+  V size = size_of(x);
   V far = 1 - 2 / (exp_of(size + size) + 1);
   return select(size < real_of<V>(0.625), tanh_near_0(x), select(x < 0, -far, far));
 }
 
 // Numerical Recipes' erfcc: a relative error of 1.2e-7 everywhere, so that 1 + erf loses no digits.
 ALWAYS_INLINE vfloat erfc_of(vfloat x) {
-  vfloat size = select(x < 0, -x, x);
+  vfloat size = size_of(x);
   vfloat t = 1 / (1 + 0.5f * size);
   vfloat p = vfloat{} + 0.17087277f;
   p = p * t - 0.82215223f;
@@ -218,7 +290,7 @@ ALWAYS_INLINE vfloat erfc_of(vfloat x) {
   p = p * t + 0.09678418f;
   p = p * t + 0.37409196f;
   p = p * t + 1.00002368f;
-  vfloat y = t * exp_of(p * t - size * size - 1.26551223f);
+  vfloat y = t * exp_down(p * t - size * size - 1.26551223f);
   return select(x < 0, 2 - y, y);
 }
 ALWAYS_INLINE vdouble erfc_of(vdouble x) {

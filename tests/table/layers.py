@@ -5,6 +5,8 @@ import torch
 
 import tinygrad_ai as ta
 from tests.optable import distinct, ints, nograd, pos, row, t, val, weights
+from tinygrad_ai.ops.attention import _attention
+from tinygrad_ai.ops.dropout import _dropout
 
 F = "nn.functional."
 # Every query may see its own place; the rest at random.
@@ -26,10 +28,35 @@ def squared(library):
     return lambda i, w: library.nn.functional.embedding(i, w, 1) ** 2
 
 
+def dropped(library):
+    """Dropout by a mask that is known: theirs is the formula."""
+    keep = np.arange(12).reshape(3, 4) % 3 > 0
+    if library is ta:
+        return lambda x: _dropout(x, keep=keep, scale=1.5)
+    return lambda x: x * (torch.tensor(keep) * 1.5)
+
+
+KEEP = np.arange(30).reshape(2, 3, 5) % 4 > 0
+
+
+def _ours(q, k, v):
+    """Attention with dropout by a mask that is known: theirs is the formula."""
+    return _attention(q, k, v, scale=0.5, keep=KEEP, grow=1.5)[0]
+
+
+def _theirs(q, k, v):
+    return (q @ k.mT * 0.5).softmax(-1) * (torch.tensor(KEEP) * 1.5) @ v
+
+
 ROWS = [
     row(F + "layer_norm", t(3, 4), (4,)),
     row(F + "layer_norm", t(2, 3, 4), (3, 4), t(3, 4), t(3, 4)),
     row(F + "layer_norm", t(3, 4), (4,), t(4), None, 1e-3),
+    row(F + "layer_norm", t(3, 4), (4,), None, t(4), order=1),  # PyTorch fails at the second order
+    row(F + "layer_norm", nograd(3, 4), (4,), t(4), t(4)),
+    row(F + "layer_norm", t(3, 4), (4,), weights(4), t(4)),
+    row("dropped attention", t(2, 3, 4), t(2, 5, 4), t(2, 5, 2), ours=_ours, theirs=_theirs),
+    row("dropout", t(3, 4), ours=dropped(ta), theirs=dropped(torch)),
     row(F + "rms_norm", t(3, 4), (4,), t(4)),
     row(F + "rms_norm", t(2, 3, 4), (3, 4), None, 1e-3),
     row(F + "batch_norm", t(3, 4), nograd(4), weights(4), t(4), t(4)),
@@ -78,7 +105,10 @@ ROWS = [
         t(2, 2, 3, 4),
         is_causal=True,
     ),
+    attention(t(2, 3, 4), t(2, 5, 4), t(2, 5, 4), is_causal=True),
+    attention(t(2, 5, 4), t(2, 3, 4), t(2, 3, 4), is_causal=True),
     attention(t(2, 3, 4), t(2, 5, 4), t(2, 5, 4), t(3, 5), scale=0.3),
+    attention(t(2, 3, 4), t(2, 5, 4), t(2, 5, 4), t(2, 1, 5)),
     attention(t(4, 3, 4), t(4, 3, 4), t(4, 3, 4)),
     # A row that may see nothing gives 0, as PyTorch's fused versions do.
     row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import RangeError
-from .kernels import kernel
+from .kernels import kernel, rows
 
 
 @kernel
@@ -44,6 +44,18 @@ def row_weights(
 
 
 @kernel
+def softmax_grad(be: Any, g: Any, y: Any, dim: int) -> Any:
+    """y (g - Σ g y) along dim."""
+    return y * (g - be.total(g * y, (dim,), True))
+
+
+@kernel
+def log_softmax_grad(be: Any, g: Any, y: Any, dim: int) -> Any:
+    """g - eʸ Σ g along dim."""
+    return g - be.exp(y) * be.total(g, (dim,), True)
+
+
+@kernel
 def cross_entropy(
     be: Any, x: Any, target: Any, weight: Any, ignore: int, reduction: str
 ) -> tuple[Any, Any]:
@@ -79,21 +91,40 @@ def cross_entropy_grad(
 
 
 @kernel
-def layer_norm(be: Any, x: Any, eps: float) -> tuple[Any, Any]:
-    """(x - mean) / √(var + ε) over the last dimension, and 1 / √(var + ε)."""
-    centred = x - be.mean(x, axis=-1, keepdims=True)
-    rstd = 1 / be.sqrt(be.mean(centred * centred, axis=-1, keepdims=True) + eps)
-    centred *= rstd
-    return centred, rstd
+def layer_norm(be: Any, x: Any, w: Any, b: Any, eps: float) -> tuple[Any, Any, Any]:
+    """x̂ w + b along the last dimension, x̂ = (x - mean) / √(var + ε); mean and 1 / √(var + ε)."""
+    mean = be.mean(x, axis=-1, keepdims=True)
+    y = x - mean
+    rstd = 1 / be.sqrt(be.mean(y * y, axis=-1, keepdims=True) + eps)
+    y *= rstd
+    if w is not None:
+        y *= w
+    if b is not None:
+        y += b
+    return y, mean, rstd
 
 
 @kernel
-def layer_norm_grad(be: Any, g: Any, y: Any, rstd: Any) -> Any:
-    """(g - mean g - y mean(g y)) rstd"""
-    out = g - be.mean(g, axis=-1, keepdims=True)
-    out -= y * be.mean(g * y, axis=-1, keepdims=True)
-    out *= rstd
-    return out
+def layer_norm_grad(be: Any, g: Any, x: Any, w: Any, mean: Any, rstd: Any) -> tuple[Any, Any, Any]:
+    """(u - mean u - x̂ mean(u x̂)) rstd with u = g w;  Σ g x̂ and Σ g over all rows."""
+    hat = (x - mean) * rstd
+    u = g if w is None else g * w
+    gx = u - be.mean(u, axis=-1, keepdims=True)
+    gx -= hat * be.mean(u * hat, axis=-1, keepdims=True)
+    gx *= rstd
+    return gx, be.total(rows(g * hat), (0,), False), be.total(rows(g), (0,), False)
+
+
+@kernel
+def dropout(be: Any, x: Any, keep: Any, scale: float) -> Any:
+    """scale x where `keep` holds, else 0 x: infinities and NaN are not dropped, as in PyTorch."""
+    return x * be.xp.where(keep, x.dtype.type(scale), x.dtype.type(0))
+
+
+@kernel
+def embedding(be: Any, w: Any, index: Any) -> Any:
+    """Rows of the table w: w[index]."""
+    return w[index]
 
 
 @kernel
@@ -116,39 +147,51 @@ def embedding_grad(
     return y
 
 
+def scores(be: Any, q: Any, k: Any, bias: Any, scale: float, causal: bool) -> Any:
+    """scale q kᵀ + bias; if causal, -inf for keys after the query's own place."""
+    s = be.matmul(q, be.swapaxes(k, -1, -2))
+    s *= scale
+    if bias is not None:
+        s = s + bias
+    if causal:
+        s[..., ~be.tri(*s.shape[-2:], dtype=bool)] = -be.inf
+    return s
+
+
 @kernel
-def attention(be: Any, q: Any, k: Any, v: Any, bias: Any, scale: float) -> tuple[Any, Any]:
-    """softmax(scale q kᵀ + bias) v, and log Σ exp of each row of scores.
+def attention(
+    be: Any, q: Any, k: Any, v: Any, bias: Any, scale: float, causal: bool, keep: Any, grow: float
+) -> tuple[Any, Any]:
+    """softmax(scores) v, and log Σ exp of each row of scores. With a mask `keep`, the probabilities
+    are times `grow` where it holds, else 0.
 
     A row with no finite score has probabilities 0 (and counts as log-sum 0), as in PyTorch.
     """
-    scores = be.matmul(q, be.swapaxes(k, -1, -2))
-    scores *= scale
-    if bias is not None:
-        scores = scores + bias
-    top = be.max(scores, axis=-1, keepdims=True)
-    top = be.xp.where(be.isfinite(top), top, 0).astype(scores.dtype)
-    e = be.exp(scores - top)
+    e = scores(be, q, k, bias, scale, causal)
+    top = be.max(e, axis=-1, keepdims=True)
+    top = be.xp.where(be.isfinite(top), top, 0).astype(e.dtype)
+    e = be.exp(e - top)
     total = be.total(e, (e.ndim - 1,), True)
     total[total == 0] = 1
-    return be.matmul(e / total, v), (be.log(total) + top)[..., 0]
+    p = e / total if keep is None else be.dropout(e / total, keep, grow)
+    return be.matmul(p, v), (be.log(total) + top)[..., 0]
 
 
 @kernel
 def attention_grad(
-    be: Any, g: Any, q: Any, k: Any, v: Any, bias: Any, y: Any, lse: Any, scale: float
-) -> tuple[Any, Any, Any, Any]:
-    """The gradients of q, k, v and of the scores, the probabilities computed again from lse."""
-    scores = be.matmul(q, be.swapaxes(k, -1, -2)) * scale
-    if bias is not None:
-        scores = scores + bias
-    p = be.exp(scores - lse[..., None])
-    gv = be.matmul(be.swapaxes(p, -1, -2), g)
+    be: Any, g: Any, q: Any, k: Any, v: Any, bias: Any, y: Any, lse: Any, scale: float,
+    causal: bool, keep: Any, grow: float, with_scores: bool,
+) -> tuple[Any, ...]:  # fmt: skip
+    """The gradients of q, k, v and, if asked, of the scores; lse gives the probabilities again."""
+    p = be.exp(scores(be, q, k, bias, scale, causal) - lse[..., None])
+    kept = p if keep is None else be.dropout(p, keep, grow)
+    gv = be.matmul(be.swapaxes(kept, -1, -2), g)
     gp = be.matmul(g, be.swapaxes(v, -1, -2))
+    gp = gp if keep is None else be.dropout(gp, keep, grow)
     gs = p * (gp - be.total(g * y, (g.ndim - 1,), True))
     gq = be.matmul(gs, k) * scale
     gk = be.matmul(be.swapaxes(gs, -1, -2), q) * scale
-    return gq, gk, gv, gs
+    return (gq, gk, gv, gs) if with_scores else (gq, gk, gv)
 
 
 @kernel

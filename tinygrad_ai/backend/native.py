@@ -87,30 +87,93 @@ def linear_grad_w(plain: Any, g: Any, v: Any, x: Any, act: str | None) -> Any:
 
 
 def matmul(plain: Any, a: Any, b: Any) -> Any:
-    if b.ndim != 2 or a.ndim < 2:
-        return plain(a, b)
-    y = module.matmul(rows(a), b)
-    return plain(a, b) if y is None else _wide(y, a)
+    if b.ndim > 2:
+        y = module.products(a, b)
+    elif b.ndim == 2 and a.ndim > 1:
+        y = module.matmul(rows(a), b)
+        y = y if y is None else _wide(y, a)
+    else:
+        y = None
+    return plain(a, b) if y is None else y
+
+
+def flat(x: Any) -> Any:
+    """x in memory without gaps: for the kernels of elements and rows, a copy is soon paid back."""
+    return x if x.flags.c_contiguous else x.copy()
 
 
 def activate(plain: Any, x: Any, act: str) -> Any:
-    y = module.activate(x, ACTS[act])
+    if x.flags.f_contiguous and not x.flags.c_contiguous:  # as it lies: transposing is slow
+        return activate(plain, x.T, act).T
+    y = module.activate(flat(x), ACTS[act])
     return plain(x, act) if y is None else y
 
 
 def act_grad(plain: Any, g: Any, v: Any, act: str) -> Any:
-    y = module.act_grad(g, v, ACTS[act])
+    y = module.act_grad(flat(g), flat(v), ACTS[act])
     return plain(g, v, act) if y is None else y
 
 
 def softmax(plain: Any, x: Any, dim: int) -> Any:
-    y = module.softmax(x, False) if dim == x.ndim - 1 else None
+    y = module.softmax(flat(x), False) if dim == x.ndim - 1 else None
     return plain(x, dim) if y is None else y
 
 
 def log_softmax(plain: Any, x: Any, dim: int) -> Any:
-    y = module.softmax(x, True) if dim == x.ndim - 1 else None
+    y = module.softmax(flat(x), True) if dim == x.ndim - 1 else None
     return plain(x, dim) if y is None else y
+
+
+def softmax_grad(plain: Any, g: Any, y: Any, dim: int) -> Any:
+    gx = module.softmax_grad(flat(g), flat(y), False) if dim == y.ndim - 1 else None
+    return plain(g, y, dim) if gx is None else gx
+
+
+def log_softmax_grad(plain: Any, g: Any, y: Any, dim: int) -> Any:
+    gx = module.softmax_grad(flat(g), flat(y), True) if dim == y.ndim - 1 else None
+    return plain(g, y, dim) if gx is None else gx
+
+
+def layer_norm(plain: Any, x: Any, w: Any, b: Any, eps: float) -> Any:
+    y = module.layer_norm(flat(x), w, b, eps)
+    return plain(x, w, b, eps) if y is None else y
+
+
+def layer_norm_grad(plain: Any, g: Any, x: Any, w: Any, mean: Any, rstd: Any) -> Any:
+    y = module.layer_norm_grad(flat(g), flat(x), w, mean, rstd)
+    return plain(g, x, w, mean, rstd) if y is None else y
+
+
+def attention(plain: Any, *args: Any) -> Any:
+    y = module.attention(*args)
+    return plain(*args) if y is None else y
+
+
+def attention_grad(plain: Any, g: Any, *args: Any) -> Any:
+    if g.strides[-1] != g.itemsize:
+        g = g.copy()  # of a sum: one number, seen many times
+    grads = module.attention_grad(g, *args)
+    return plain(g, *args) if grads is None else grads
+
+
+def embedding(plain: Any, w: Any, index: Any) -> Any:
+    y = module.embedding(w, flat(index))
+    return plain(w, index) if y is None else y
+
+
+def embedding_grad(
+    plain: Any, g: Any, index: Any, padding: int | None, by_frequency: bool, rows: int
+) -> Any:
+    if not by_frequency and g.dtype in (np.float32, np.float64):
+        y = np.zeros((rows, g.shape[-1]), g.dtype)  # rows that nobody used cost no memory
+        if module.embedding_grad(flat(g), flat(index), y, -1 if padding is None else padding):
+            return y
+    return plain(g, index, padding, by_frequency, rows)
+
+
+def dropout(plain: Any, x: Any, keep: Any, scale: float) -> Any:
+    y = module.dropout(flat(x), keep, scale)
+    return plain(x, keep, scale) if y is None else y
 
 
 def cross_entropy(plain: Any, x: Any, *how: Any) -> Any:
@@ -149,7 +212,9 @@ def rmsprop_step(
 
 ENTRIES: list[Callable[..., Any]] = [
     linear, linear_z, linear_grad_x, linear_grad_w, matmul, activate, act_grad, softmax,
-    log_softmax, cross_entropy, cross_entropy_grad, adam_step, sgd_step, rmsprop_step,
+    log_softmax, softmax_grad, log_softmax_grad, layer_norm, layer_norm_grad, attention,
+    attention_grad, embedding, embedding_grad, dropout, cross_entropy, cross_entropy_grad,
+    adam_step, sgd_step, rmsprop_step,
 ]  # fmt: skip
 
 

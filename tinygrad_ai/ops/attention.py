@@ -2,54 +2,70 @@
 
 from __future__ import annotations
 
+import math
+
+from .. import backend
 from ..autograd.op import op
 from .arithmetic import exp
+from .dropout import _dropout
 from .matmul import _matmul
 from .reduce import sum
+from .select import where
 from .shape import transpose, unsqueeze
 
 
 @op(dtypes="same")
-def _attention(be, q, k, v, bias=None, *, scale):
-    """y = softmax(s) v, s = scale q kᵀ + bias, and lse = log Σ eˢ;   g: attention_grad"""
-    return be.attention(q, k, v, bias, scale)
+def _attention(be, q, k, v, bias=None, *, scale, causal=False, keep=None, grow=1.0):
+    """y = d(softmax(s)) v, s = scale q kᵀ + bias, and lse = log Σ eˢ;   g: attention_grad.
+    d drops out: times `grow` where a mask `keep` holds, else 0"""
+    return be.attention(q, k, v, bias, scale, causal, keep, grow)
 
 
 @_attention.vjp
-def _(g, y, q, k, v, bias, needs, *, scale):
+def _(g, y, q, k, v, bias, needs, *, scale, causal, keep, grow):
     gy, glse = g
+    wants = len(needs) > 3 and needs[3]  # only then are the scores' gradients kept
+    how = {"scale": scale, "causal": causal, "keep": keep, "grow": grow, "scores": wants}
     grads = (None,) * 4
     if gy is not None:
-        grads = _attention_grad(gy, q, k, v, bias, y[0], y[1], scale=scale)
+        grads = _attention_grad(gy, q, k, v, bias, y[0], y[1], **how)
     if glse is not None:
-        gs = probabilities(q, k, bias, y[1], scale) * unsqueeze(glse, -1)
+        gs = probabilities(q, k, bias, y[1], scale, causal) * unsqueeze(glse, -1)
         more = (_matmul(gs, k) * scale, _matmul(transpose(gs, -2, -1), q) * scale, None, gs)
         grads = tuple([b if a is None else a if b is None else a + b for a, b in zip(grads, more)])
-    return (*grads[:3], grads[3] if len(needs) > 3 and needs[3] else None)
+    return grads if wants else grads[:3]
 
 
-def probabilities(q, k, bias, lse, scale):
+def probabilities(q, k, bias, lse, scale, causal):
     """softmax of the scores, from their log-sum-exp."""
     scores = _matmul(q, transpose(k, -2, -1)) * scale
-    return exp((scores if bias is None else scores + bias) - unsqueeze(lse, -1))
+    scores = scores if bias is None else scores + bias
+    if causal:
+        allowed = backend.numpy.tri(*scores.shape[-2:], dtype=bool)
+        scores = where(allowed, scores, -math.inf)
+    return exp(scores - unsqueeze(lse, -1))
 
 
 @op(dtypes="same")
-def _attention_grad(be, g, q, k, v, bias, o, lse, *, scale):
-    """gs = p (g vᵀ - Σ g o), p = e^(s - lse);   gq = scale gs k,  gk = scale gsᵀ q,  gv = pᵀ g"""
-    return be.attention_grad(g, q, k, v, bias, o, lse, scale)
+def _attention_grad(be, g, q, k, v, bias, o, lse, *, scale, causal, keep, grow, scores):
+    """gs = p (d(g vᵀ) - Σ g o), p = e^(s - lse);   gq = scale gs k,  gk = scale gsᵀ q,
+    gv = d(p)ᵀ g;   gs itself is the fourth result if `scores` asks for it"""
+    return be.attention_grad(g, q, k, v, bias, o, lse, scale, causal, keep, grow, scores)
 
 
 @_attention_grad.vjp
-def _(h, g, q, k, v, bias, o, lse, *, scale):
-    return second_order(h, g, q, k, v, bias, o, lse, scale)
+def _(h, g, q, k, v, bias, o, lse, *, scale, causal, keep, grow):
+    def d(x):
+        return x if keep is None else _dropout(x, keep=keep, scale=grow)
+
+    p = probabilities(q, k, bias, lse, scale, causal)
+    return second_order(h if len(h) > 3 else (*h, None), g, q, k, v, bias, o, p, scale, d)
 
 
-def second_order(h, g, q, k, v, bias, o, lse, scale):
+def second_order(h, g, q, k, v, bias, o, p, scale, d):
     """The rule of attention_grad, by the product rule on p, gs and the three products."""
     hq, hk, hv, hs = h
-    p = probabilities(q, k, bias, lse, scale)
-    inner = _matmul(g, transpose(v, -2, -1)) - sum(g * o, -1, True)  # gs = p inner
+    inner = d(_matmul(g, transpose(v, -2, -1))) - sum(g * o, -1, True)  # gs = p inner
     gs = p * inner
     total = 0 if hs is None else hs  # what reaches gs
     gq = gk = gg = gv = 0
@@ -61,12 +77,12 @@ def second_order(h, g, q, k, v, bias, o, lse, scale):
         gq = gq + _matmul(gs, hk) * scale
     through_p = total * inner  # what reaches p
     if hv is not None:
-        through_p = through_p + _matmul(g, transpose(hv, -2, -1))
-        gg = gg + _matmul(p, hv)
+        through_p = through_p + d(_matmul(g, transpose(hv, -2, -1)))
+        gg = gg + _matmul(d(p), hv)
     into = p * total  # what reaches inner
     row = sum(into, -1, True)
-    gg = gg + _matmul(into, v) - row * o
-    gv = gv + _matmul(transpose(into, -2, -1), g)
+    gg = gg + _matmul(d(into), v) - row * o
+    gv = gv + _matmul(transpose(d(into), -2, -1), g)
     gscores = p * through_p
     gq = gq + _matmul(gscores, k) * scale
     gk = gk + _matmul(transpose(gscores, -2, -1), q) * scale

@@ -120,6 +120,10 @@ def outer(input: Any, vec2: Any) -> Any:
 
 def addmm(input: Any, mat1: Any, mat2: Any, *, beta: float = 1, alpha: float = 1) -> Any:
     """beta input + alpha mat1 @ mat2"""
+    if beta == alpha == 1 and (mat1.ndim, mat2.ndim, input.ndim) == (2, 2, 1):
+        from .linear import linear
+
+        return linear(mat1, transpose(mat2, 0, 1), input)
     return _scaled(input, beta) + _scaled(mm(mat1, mat2), alpha)
 
 

@@ -142,8 +142,14 @@ ACTIVATIONS = {
         call(t(4), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 3), reduction="none"),
         call(t(), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 3), ignore=1),
     ),
-    **each("layer_norm", call(t(2, 4), eps=1e-5)),
-    **each("layer_norm_grad", call(t(2, 4), t(2, 4), t(2, 1))),
+    **each("softmax_grad log_softmax_grad", call(t(2, 3), t(2, 3), dim=1)),
+    **each("layer_norm", call(t(2, 4), t(4), t(4), eps=1e-5), call(t(2, 4), eps=1e-5)),
+    **each(
+        "layer_norm_grad",
+        call(t(2, 4), t(2, 4), t(4), t(2, 1), between(0.5, 2, 2, 1)),
+        call(t(2, 4), t(2, 4), None, t(2, 1), between(0.5, 2, 2, 1)),
+    ),
+    **each("dropout", call(t(2, 3), keep=bools(2, 3), scale=1.5)),
 }
 
 REDUCTIONS = {
@@ -199,6 +205,8 @@ INDEXING = {
     **each("embedding_back", call(t(4, 2), index=ints(4, 5), padding=1, by_frequency=True)),
 }
 
+BACKWARD = (t(3, 2), t(3, 4), t(5, 4), t(5, 2))  # g, q, k, v of attention
+
 PRODUCTS = {
     **each("matmul", call(t(2, 2, 3), t(3, 2)), call(t(2, 3), t(4, 3, 1))),
     **each("einsum", call(t(2, 3), t(3, 2), t(2), equation="ij,jk,k->ik")),
@@ -214,10 +222,27 @@ PRODUCTS = {
         call(t(4, 2), t(4, 2), t(4, 3), act="tanh"),
         call(t(4, 2), None, t(4, 3), act=None),
     ),
-    **each("attention", call(t(2, 3, 4), t(2, 5, 4), t(2, 5, 2), t(3, 5), scale=0.5)),
+    **each(
+        "attention",
+        call(t(2, 3, 4), t(2, 5, 4), t(2, 5, 2), t(3, 5), scale=0.5),
+        call(t(3, 4), t(3, 4), t(3, 2), scale=0.5, causal=True, keep=bools(3, 3), grow=1.5),
+    ),
     **each(
         "attention_grad",
-        call(t(3, 2), t(3, 4), t(5, 4), t(5, 2), t(3, 5), t(3, 2), between(2, 3, 3), scale=0.5),
+        *[
+            call(
+                *BACKWARD,
+                bias,
+                t(3, 2),
+                between(2, 3, 3),
+                scale=0.5,
+                causal=causal,
+                keep=keep,
+                grow=1.5,
+                scores=not causal,
+            )
+            for bias, causal, keep in [(t(3, 5), False, None), (None, True, bools(3, 5))]
+        ],
     ),
     **each("convolve", call(t(2, 4, 5, 6), t(6, 2, 3, 2), groups=2, **PLANE)),
     **each("convolve_input", call(t(1, 6, 2, 4), t(6, 2, 3, 2), size=(5, 6), groups=2, **PLANE)),

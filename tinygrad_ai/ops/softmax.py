@@ -21,8 +21,21 @@ def _softmax(be, x, *, dim):
 
 @_softmax.vjp
 def _(g, y, *, dim):
-    gy = g * y
-    return gy - y * sum(gy, dim, True)
+    return _softmax_grad(g, y, dim=dim)
+
+
+@op
+def _softmax_grad(be, g, p, *, dim):
+    """y = p (g - Σ g p);   gg = p (h - Σ h p),  gp = h (g - Σ g p) - g Σ h p"""
+    return be.softmax_grad(g, p, dim)
+
+
+@_softmax_grad.vjp
+def _(h, g, p, needs, *, dim):
+    gp = None
+    if needs[1]:
+        gp = h * (g - sum(g * p, dim, True)) - g * sum(h * p, dim, True)
+    return _softmax_grad(h, p, dim=dim) if needs[0] else None, gp
 
 
 @op
@@ -33,7 +46,19 @@ def _log_softmax(be, x, *, dim):
 
 @_log_softmax.vjp
 def _(g, y, *, dim):
-    return g - exp(y) * sum(g, dim, True)
+    return _log_softmax_grad(g, y, dim=dim)
+
+
+@op
+def _log_softmax_grad(be, g, z, *, dim):
+    """y = g - eᶻ Σ g;   gg = h - Σ h eᶻ,  gz = -h eᶻ Σ g"""
+    return be.log_softmax_grad(g, z, dim)
+
+
+@_log_softmax_grad.vjp
+def _(h, g, z, *, dim):
+    he = h * exp(z)
+    return h - sum(he, dim, True), -he * sum(g, dim, True)
 
 
 def _along(op: Any, input: Any, dim: int, dtype: Any) -> Any:

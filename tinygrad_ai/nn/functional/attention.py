@@ -8,12 +8,11 @@ from typing import Any
 from ... import backend
 from ...errors import ArgumentError, ShapeError
 from ...ops.arguments import raw
-from ...ops.attention import _attention, probabilities
-from ...ops.matmul import matmul
+from ...ops.attention import _attention
 from ...ops.select import where
 from ...ops.shape import broadcast_to, repeat_interleave
 from ...tensor import wrap
-from .dropout import dropout
+from .dropout import mask_of
 
 __all__ = ["scaled_dot_product_attention"]
 
@@ -39,23 +38,19 @@ def scaled_dot_product_attention(
         times = query.shape[-3] // key.shape[-3]
         key, value = [repeat_interleave(x, times, -3) for x in (key, value)]
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    bias = _bias(query, key, attn_mask, is_causal)
+    bias = _bias(query, attn_mask)
     lead = backend.numpy.broadcast_shapes(*[tuple(x.shape[:-2]) for x in (query, key, value)])
     query, key, value = [broadcast_to(x, (*lead, *x.shape[-2:])) for x in (query, key, value)]
-    y, lse = _attention(query, key, value, bias, scale=scale)
-    if dropout_p == 0.0:
-        return y
-    chances = probabilities(query, key, bias, lse, scale)
-    return matmul(dropout(chances, dropout_p), value)
+    keep, grow = None, 1.0
+    if dropout_p != 0.0:
+        keep, grow = mask_of((*lead, query.shape[-2], key.shape[-2]), dropout_p)
+    return _attention(query, key, value, bias, scale=scale, causal=is_causal, keep=keep, grow=grow)[
+        0
+    ]
 
 
-def _bias(query: Any, key: Any, mask: Any, is_causal: bool) -> Any:
+def _bias(query: Any, mask: Any) -> Any:
     """What is added to the scores: the mask as numbers, -inf where attention is forbidden."""
-    if is_causal:
-        allowed = backend.numpy.tri(query.shape[-2], key.shape[-2], dtype=bool)
-        return where(allowed, wrap(backend.numpy.zeros((), query.dtype)), -math.inf)
-    if mask is None:
-        return None
-    if raw(mask).dtype.kind == "b":
+    if mask is not None and raw(mask).dtype.kind == "b":
         return where(mask, wrap(backend.numpy.zeros((), query.dtype)), -math.inf)
     return mask

@@ -7,8 +7,8 @@ from typing import Any
 
 from ...errors import ArgumentError
 from ...ops.create import zeros_like
+from ...ops.dropout import _dropout, chosen
 from ...ops.inplace import kept
-from ...ops.random import bernoulli, rand
 from ...ops.select import where
 
 __all__ = [
@@ -23,9 +23,10 @@ def _checked(p: float) -> None:
         raise ArgumentError(f"expected a dropout probability in [0, 1], got {p}")
 
 
-def _keep(x: Any, shape: Any, p: float) -> Any:
-    """A mask in x's dtype: 1 with probability 1 - p."""
-    return bernoulli(rand(shape, dtype="float32"), 1 - p).to(x.dtype)
+def mask_of(shape: tuple[int, ...], p: float) -> tuple[Any, float]:
+    """Which elements are kept, each with probability 1 - p, and what they are multiplied by."""
+    _checked(p)
+    return chosen(shape, 1 - p), 1 / (1 - p) if p < 1 else 0.0
 
 
 def _dropped(input: Any, p: float, training: bool, inplace: bool, rank: int) -> Any:
@@ -33,9 +34,8 @@ def _dropped(input: Any, p: float, training: bool, inplace: bool, rank: int) -> 
     _checked(p)
     if not training or p == 0:
         return input
-    lead = tuple(input.shape[: input.ndim - rank])
-    mask = _keep(input, lead + (1,) * rank, p)
-    return kept(lambda x: x * (mask / (1 - p) if p < 1 else mask), input, inplace)
+    keep, scale = mask_of((*input.shape[: input.ndim - rank], *(1,) * rank), p)
+    return kept(lambda x: _dropout(x, keep=keep, scale=scale), input, inplace)
 
 
 def dropout(input: Any, p: float = 0.5, training: bool = True, inplace: bool = False) -> Any:
@@ -66,7 +66,7 @@ def _alpha(input: Any, p: float, training: bool, inplace: bool, shape: Any) -> A
     if p == 1:
         return kept(lambda x: x * zeros_like(x), input, inplace)
     scale = 1 / math.sqrt((1 - p) * (1 + p * SELU_SATURATION**2))
-    mask = _keep(input, shape, p) == 1
+    mask = chosen(shape, 1 - p)
     shift = scale * p * SELU_SATURATION
     return kept(lambda x: where(mask, x, SELU_SATURATION) * scale - shift, input, inplace)
 

@@ -37,9 +37,14 @@ def layer_norm(
     """
     shape = _tail(input, normalized_shape, "layer_norm")
     lead = tuple(input.shape[: input.ndim - len(shape)])
-    flat = input if len(shape) == 1 else reshape(input, (*lead, math.prod(shape)))
-    y = _layer_norm(flat, eps=eps)[0]
-    return _affine(y if len(shape) == 1 else reshape(y, input.shape), weight, bias)
+    for name, v in (("weight", weight), ("bias", bias)):
+        if v is not None and tuple(v.shape) != shape:
+            raise ShapeError(f"layer_norm expected a {name} of shape {shape}, got {tuple(v.shape)}")
+    if len(shape) == 1:
+        return _layer_norm(input, weight, bias, eps=eps)[0]
+    flat = reshape(input, (*lead, math.prod(shape)))
+    w, b = [v if v is None else reshape(v, (-1,)) for v in (weight, bias)]
+    return reshape(_layer_norm(flat, w, b, eps=eps)[0], input.shape)
 
 
 def _tail(x: Any, shape: Any, name: str) -> tuple[int, ...]:

@@ -1,0 +1,27 @@
+"""Fixtures of the compiled kernels: every instruction set of this processor, and threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import tinygrad_ai as ta
+from tests.native_help import SETS
+from tinygrad_ai.backend import native
+
+
+@pytest.fixture(params=SETS)
+def isa(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = native.module.isa()
+    native.module.use(request.param)
+    yield request.param
+    native.module.use(before)
+
+
+@pytest.fixture(params=[1, 3])
+def threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = ta.get_num_threads()
+    ta.set_num_threads(request.param)
+    yield request.param
+    ta.set_num_threads(before)

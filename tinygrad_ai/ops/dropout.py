@@ -1,0 +1,24 @@
+"""Dropout as one op: a mask of one byte per element, and the same op as its rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..autograd.op import op
+from ..backend import random as streams
+
+
+@op
+def _dropout(be, x, *, keep, scale):
+    """y = scale x where `keep` holds, else 0;   gx = the same of g"""
+    return be.dropout(x, keep, scale)
+
+
+@_dropout.vjp
+def _(g, *, keep, scale):
+    return _dropout(g, keep=keep, scale=scale)
+
+
+def chosen(shape: tuple[int, ...], chance: float) -> Any:
+    """An array of bools, each true with that chance, from the default stream."""
+    return streams.chosen(shape, chance)
