@@ -143,6 +143,7 @@ template <class T> struct Elements { // y = f(x), or y = g f'(x)
   T *y;
   index count;
   Act act;
+  index width, g_row, x_row; // rows of g and x may lie apart, y's do not
 };
 
 template <class T> struct Adam {

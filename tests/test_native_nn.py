@@ -65,6 +65,20 @@ def test_layouts_of_rows(isa: str, dtype: Any) -> None:
         close(*both("dropout", a, b > 0, 1.5))
 
 
+@each_float
+@pytest.mark.parametrize("shape", [(3, 7), (1, 1), (5, 1), (1, 5), (0, 3), (200, 257)], ids=str)
+def test_activations_of_slices(isa: str, threads: int, shape: Any, dtype: Any) -> None:
+    """Rows that lie apart: a half of a matrix, every second row, a step of 0, three dimensions."""
+    x = normal(shape[0] * 2, shape[1] * 2, dtype=dtype)
+    parts = [x[::2, shape[1] :], x[::2, ::2], x[:0:-2, : shape[1]]]
+    parts.append(np.broadcast_to(x[:1, : shape[1]], shape))
+    for a in [*parts, *[part[:, None] for part in parts], parts[0][None], parts[0].T]:
+        close(*both("activate", a, "silu"))
+        for b in (a, a.copy(), np.broadcast_to(dtype(2), a.shape)):
+            close(*both("act_grad", a, b, "tanh"))
+            close(*both("act_grad", b, a, "silu"))
+
+
 def test_layer_norm_of_what_is_not_finite(isa: str) -> None:
     x = np.ones((4, 37), np.float32)
     x[1, 3], x[2, 5] = np.nan, np.inf

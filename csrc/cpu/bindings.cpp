@@ -145,11 +145,31 @@ py::object linear_grad_w(const py::array &g, const py::object &v, const py::arra
 
 // ---- elements and rows
 
+// Whether a is rows of adjacent numbers, all one step apart.
+template <class T> bool is_rows(const py::array &a, index *row) {
+  const int last = static_cast<int>(a.ndim()) - 1;
+  if (last < 0 || !is<T>(a, last + 1) || step<T>(a, last) != 1)
+    return false;
+  index rows = 1;
+  for (int d = last - 1; d >= 0; rows *= a.shape(d--)) {
+    if (a.shape(d) == 1)
+      continue;
+    if (rows == 1)
+      *row = step<T>(a, d);
+    else if (step<T>(a, d) != *row * rows)
+      return false;
+  }
+  return true;
+}
+
 template <class T> py::object activate_of(const py::array &x, Act act) {
-  if (!is_flat_of<T>(x))
+  Elements<T> e{};
+  const bool flat = is_flat_of<T>(x);
+  if (!flat && !is_rows<T>(x, &e.x_row))
     return py::none();
   auto y = like<T>(x);
-  Elements<T> e{nullptr, data<T>(x), y.mutable_data(), x.size(), act};
+  e.x = data<T>(x), e.y = y.mutable_data(), e.count = x.size(), e.act = act;
+  e.width = flat ? e.count : x.shape(x.ndim() - 1);
   py::gil_scoped_release free;
   kernels<T>().activate(e, state().threads);
   return std::move(y);
@@ -161,10 +181,13 @@ py::object activate(const py::array &x, Act act) {
 }
 
 template <class T> py::object act_grad_of(const py::array &g, const py::array &v, Act act) {
-  if (!is_flat_of<T>(g) || !is_flat_of<T>(v) || !same_shape(g, v))
+  Elements<T> e{};
+  const bool flat = is_flat_of<T>(g) && is_flat_of<T>(v);
+  if (!same_shape(g, v) || (!flat && !(is_rows<T>(g, &e.g_row) && is_rows<T>(v, &e.x_row))))
     return py::none();
   auto y = like<T>(g);
-  Elements<T> e{data<T>(g), data<T>(v), y.mutable_data(), g.size(), act};
+  e.g = data<T>(g), e.x = data<T>(v), e.y = y.mutable_data(), e.count = g.size(), e.act = act;
+  e.width = flat ? e.count : g.shape(g.ndim() - 1);
   py::gil_scoped_release free;
   kernels<T>().act_grad(e, state().threads);
   return std::move(y);

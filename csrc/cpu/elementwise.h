@@ -49,14 +49,28 @@ __attribute__((noinline)) void slopes(Act act, const T *g, const T *v, T *y, ind
 
 constexpr index element_grain = 16384; // fewer elements than this are not worth a thread
 
+// work(row, column, i, n) on n elements from i on, which are of one row.
+template <class T, class F> void row_by_row(const Elements<T> &e, int threads, const F &work) {
+  parallel(e.count, 64, element_grain, threads, [&](index i, index end) {
+    while (i < end) {
+      const index row = i / e.width, column = i % e.width;
+      const index n = smaller(e.width - column, end - i);
+      work(row, column, i, n);
+      i += n;
+    }
+  });
+}
+
 template <class T> void activate(const Elements<T> &e, int threads) {
-  parallel(e.count, 64, element_grain, threads,
-           [&](index i, index end) { values(e.act, e.x + i, e.y + i, end - i); });
+  row_by_row(e, threads, [&](index row, index column, index i, index n) {
+    values(e.act, e.x + row * e.x_row + column, e.y + i, n);
+  });
 }
 
 template <class T> void act_grad(const Elements<T> &e, int threads) {
-  parallel(e.count, 64, element_grain, threads,
-           [&](index i, index end) { slopes(e.act, e.g + i, e.x + i, e.y + i, end - i); });
+  row_by_row(e, threads, [&](index row, index column, index i, index n) {
+    slopes(e.act, e.g + row * e.g_row + column, e.x + row * e.x_row + column, e.y + i, n);
+  });
 }
 
 // x times 0, not 0: infinities and NaN are not dropped, as in PyTorch.

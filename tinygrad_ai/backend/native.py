@@ -105,12 +105,16 @@ def flat(x: Any) -> Any:
 def activate(plain: Any, x: Any, act: str) -> Any:
     if x.flags.f_contiguous and not x.flags.c_contiguous:  # as it lies: transposing is slow
         return activate(plain, x.T, act).T
-    y = module.activate(flat(x), ACTS[act])
+    y = module.activate(x, ACTS[act])
+    if y is None and not x.flags.c_contiguous:
+        y = module.activate(flat(x), ACTS[act])
     return plain(x, act) if y is None else y
 
 
 def act_grad(plain: Any, g: Any, v: Any, act: str) -> Any:
-    y = module.act_grad(flat(g), flat(v), ACTS[act])
+    y = module.act_grad(g, v, ACTS[act])
+    if y is None and not (g.flags.c_contiguous and v.flags.c_contiguous):
+        y = module.act_grad(flat(g), flat(v), ACTS[act])
     return plain(g, v, act) if y is None else y
 
 
