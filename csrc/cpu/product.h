@@ -1,9 +1,10 @@
 // The matrix product, with all that a linear layer and its gradients fold into it.
 //
-// Two ways. `packed`: blocks of both sides are copied into panels, and a tile of the result stays in
+// Three ways. `packed`: blocks of both sides are copied into panels, and a tile of the result stays in
 // registers while its panels are multiplied (Goto & van de Geijn, 2008). `dots`: where both sides run
 // along k and one of them has few rows, copying would cost as much as the product: a few rows of each
-// are multiplied as they lie, and their vectors summed at the end.
+// are multiplied as they lie, and their vectors summed at the end. `outer`: where k is very short, a
+// row of the result is a few rows of b, scaled.
 
 #pragma once
 
@@ -167,6 +168,10 @@ void pack_a(const Product<T> &p, index row, index n, index k0, index kc, T *pane
       pack_rows<T>(strip, kc, rows, kc, panel);
     }
     return;
+  }
+  if (v && p.a_row == 1 && p.a_col == n && n <= MR) { // all of it lies in one piece
+    slopes(p.slope, a, v, strip, n * kc);
+    a = strip, v = nullptr;
   }
   for (index k = 0; k < kc; ++k) { // one step of all rows at a time
     const T *from = a + k * p.a_col;
@@ -352,6 +357,73 @@ template <class T> void dots(const Product<T> &p, Range ri, Range rj) {
   }
 }
 
+constexpr index shortest = 4; // the longest k for `outer`
+
+template <class T> bool by_outer(const Product<T> &p) {
+  return p.k <= shortest && p.b_col == 1 && !p.add;
+}
+
+// Rows [row, row + n) of a as columns, times f'(v), and summed if asked.
+template <class T>
+void columns_of(const Product<T> &p, index row, index n, index step, T *columns, bool sum) {
+  for (index k = 0; k < p.k; ++k) {
+    T *a = columns + k * step, *v = columns + shortest * step;
+    const index at = row * p.a_row + k * p.a_col;
+    for (index i = 0; i < n; ++i)
+      a[i] = p.a[at + i * p.a_row];
+    if (p.v) {
+      for (index i = 0; i < n; ++i)
+        v[i] = p.v[at + i * p.a_row];
+      slopes(p.slope, static_cast<const T *>(a), static_cast<const T *>(v), a, n);
+    }
+    for (index i = 0; i < n && sum; ++i)
+      p.row_sum[row + i] += a[i];
+  }
+}
+
+// y = start + Σ a[k] b[k], K rows of n numbers; start may be nullptr.
+template <int K, class T>
+void combine(const T *a, const T *b, index b_row, const T *start, T *y, index n) {
+  using V = typename Vec<T>::type;
+  constexpr index W = Vec<T>::width;
+  const auto sum = [&](index j, const auto &get) {
+    V total = start ? get(start + j) : V{};
+    UNROLL for (int k = 0; k < K; ++k) total += a[k] * get(b + k * b_row + j);
+    return total;
+  };
+  const auto whole = [](const T *at) { return load<V>(at); };
+  index j = 0;
+  for (; j + W <= n; j += W)
+    store(y + j, sum(j, whole));
+  if (j < n && n >= W) // the last W once more
+    store(y + n - W, sum(n - W, whole));
+  else if (j < n)
+    store_part(y, sum(0, [n](const T *at) { return load_part<V>(at, n, T(0)); }), n);
+}
+
+template <class T> void outer(const Product<T> &p, Range ri, Range rj, bool sum) {
+  constexpr index block = 256;
+  constexpr decltype(&combine<1, T>) combines[] = {combine<1, T>, combine<2, T>, combine<3, T>,
+                                                   combine<4, T>};
+  T columns[(shortest + 1) * block], a[shortest];
+  const T *b = p.b + rj.begin, *bias = p.bias ? p.bias + rj.begin : nullptr;
+  const index n = rj.end - rj.begin;
+  for (index first = ri.begin; first < ri.end; first += block) {
+    const index rows = smaller(block, ri.end - first);
+    columns_of(p, first, rows, block, columns, sum);
+    for (index i = 0; i < rows; ++i) {
+      T *y = p.c + (first + i) * p.c_row + rj.begin;
+      for (index k = 0; k < p.k; ++k)
+        a[k] = columns[k * block + i];
+      combines[p.k - 1](a, b, p.b_row, bias, y, n);
+      if (p.z)
+        __builtin_memcpy(p.z + (y - p.c), y, n * sizeof(T));
+      if (p.act != Act::none)
+        values(p.act, static_cast<const T *>(y), y, n);
+    }
+  }
+}
+
 template <class T> bool by_dots(const Product<T> &p) {
   const index few = p.m < p.n ? p.m : p.n;
   const index enough = (few <= 4 ? 4 : 8) * Vec<T>::width; // to pay for the sums at the end
@@ -407,7 +479,9 @@ template <class T> void share(const Product<T> &p, Grid g, int t, T *space) {
       p.row_sum[i] = 0;
   if (ri.begin >= ri.end || rj.begin >= rj.end)
     return;
-  if (dot)
+  if (by_outer(p))
+    outer(p, ri, rj, p.row_sum && rj.begin == 0);
+  else if (dot)
     dots(p, ri, rj);
   else
     packed(p, ri, rj, space + room<T>() * t);
