@@ -95,7 +95,7 @@ __attribute__((noinline)) void micro(index kc, const T *a, const T *b, index b_r
     V bv[NV];
     UNROLL for (int v = 0; v < NV; ++v) bv[v] = load<V>(b + v * W);
     UNROLL for (int i = 0; i < R; ++i) {
-      V av = V{} + a[i];
+      V av = a[i] - V{}; // a broadcast; adding to 0 would be an addition, for -0 + 0 is 0
       UNROLL for (int v = 0; v < NV; ++v) acc[i][v] += av * bv[v];
     }
     a += R;
