@@ -23,7 +23,7 @@ template <class T> struct Shape {
   static constexpr int MR = 6;
 #endif
   static constexpr int NR = 2 * W;
-  static constexpr index KC = 1536 / sizeof(T); // a panel of a stays in the first cache
+  static constexpr index KC = 2048 / sizeof(T); // a panel of a stays in the first cache
   static constexpr index MC = MR * 8;
   static constexpr index NC = NR * 8;           // a block of b stays in the second
 };
