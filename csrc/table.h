@@ -82,6 +82,12 @@ template <class T> struct RmsProp {
   double lr, alpha, eps, weight_decay, momentum;
 };
 
+template <class T> struct Stream { // p, m and v are read and written, g is read
+  T *p, *m, *v;
+  const T *g;
+  index count, passes;
+};
+
 template <class T> struct Kernels {
   std::size_t (*product_space)(const Product<T> &, int threads); // bytes of workspace
   void (*product)(const Product<T> &, void *workspace, int threads);
@@ -94,6 +100,8 @@ template <class T> struct Kernels {
   void (*adam)(const Adam<T> &, int threads);
   void (*sgd)(const Sgd<T> &, int threads);
   void (*rmsprop)(const RmsProp<T> &, int threads);
+  double (*multiply_add)(index rounds, int threads); // operations done
+  double (*stream)(const Stream<T> &, int threads); // bytes moved
 };
 
 struct Table {

@@ -1,5 +1,6 @@
 // All kernels, compiled once for each instruction set: ISA and VEC_BYTES come from setup.py.
 
+#include "ceiling.h"
 #include "optim.h"
 #include "product.h"
 #include "rows.h"
@@ -11,7 +12,8 @@ namespace tinygrad_ai::ISA {
 
 template <class T> constexpr Kernels<T> kernels() {
   return {product_space<T>, product<T>,     activate<T>, act_grad<T>, cross_entropy<T>,
-          cross_entropy_grad<T>, softmax<T>, log_softmax<T>, adam<T>, sgd<T>, rmsprop<T>};
+          cross_entropy_grad<T>, softmax<T>, log_softmax<T>, adam<T>, sgd<T>, rmsprop<T>,
+          multiply_add<T>, stream<T>};
 }
 
 extern const Table table;
