@@ -20,8 +20,8 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(RUN) -m mypy
 
-bench: $(VENV)/.test
-	$(RUN) benchmarks/overhead.py
+bench: $(VENV)/.bench
+	$(RUN) -m tinygrad_ai bench all $(ARGS)
 
 # The kernels' tests in a copy of the tree, built to stop at the first wrong access or overflow.
 SANITIZED := build/sanitize

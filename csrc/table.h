@@ -172,6 +172,12 @@ template <class T> struct RmsProp {
   double lr, alpha, eps, weight_decay, momentum;
 };
 
+template <class T> struct Stream { // p, m and v are read and written, g is read
+  T *p, *m, *v;
+  const T *g;
+  index count, passes;
+};
+
 template <class T> struct Kernels {
   std::size_t (*product_space)(const Product<T> &, int threads); // bytes of workspace
   void (*product)(const Product<T> &, void *workspace, int threads);
@@ -197,6 +203,8 @@ template <class T> struct Kernels {
   std::size_t (*attention_space)(const Attention<T> &, int threads);
   void (*attention)(const Attention<T> &, void *workspace, int threads);
   void (*attention_grad)(const AttentionGrad<T> &, void *workspace, int threads);
+  double (*multiply_add)(index rounds, int threads); // operations done
+  double (*stream)(const Stream<T> &, int threads); // bytes moved
 };
 
 struct Table {

@@ -33,7 +33,7 @@ ROOMS = (
     ("nn", "optim", "data"),
     ("utils",),
     ("models", "text"),
-    ("train", "info"),
+    ("train", "info", "bench"),
     ("study",),
     ("__main__", "__init__"),
 )

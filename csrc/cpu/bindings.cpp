@@ -389,6 +389,23 @@ bool rmsprop(const py::array &p, const py::array &g, const py::object &square,
          rmsprop_of<double>(p, g, square, mean, velocity, lr, alpha, eps, weight_decay, momentum);
 }
 
+// ---- ceilings, for benchmarks to time: what was done is counted, in float32
+
+double multiply_add(index rounds) {
+  py::gil_scoped_release free;
+  return kernels<float>().multiply_add(rounds, state().threads);
+}
+
+double stream(const py::array &p, const py::array &m, const py::array &v, const py::array &g,
+              index passes) {
+  Stream<float> s{};
+  s.passes = passes;
+  if (!with_grad<float>(s, p, g) || !state_of(m, s.count, &s.m) || !state_of(v, s.count, &s.v))
+    throw std::invalid_argument("expected four float32 arrays of one size");
+  py::gil_scoped_release free;
+  return kernels<float>().stream(s, state().threads);
+}
+
 } // namespace
 } // namespace tinygrad_ai
 
@@ -443,5 +460,7 @@ PYBIND11_MODULE(_native, m) {
   m.def("dropout", &dropout);
   m.def("sgd", &sgd);
   m.def("rmsprop", &rmsprop);
+  m.def("multiply_add", &multiply_add);
+  m.def("stream", &stream);
   pthread_atfork(nullptr, nullptr, alone_after_fork);
 }

@@ -1,6 +1,7 @@
 // All kernels, compiled once for each instruction set: ISA and VEC_BYTES come from setup.py.
 
 #include "attention.h"
+#include "ceiling.h"
 #include "embedding.h"
 #include "norm.h"
 #include "optim.h"
@@ -17,7 +18,8 @@ template <class T> constexpr Kernels<T> kernels() {
           cross_entropy_grad<T>, softmax<T>, log_softmax<T>, adam<T>, sgd<T>, rmsprop<T>,
           softmax_grad<T>, log_softmax_grad<T>, layer_norm<T>, layer_norm_space<T>,
           layer_norm_grad<T>, embedding<T>, embedding_grad<T>, dropout<T>, products_space<T>,
-          products<T>, attention_space<T>, attention<T>, attention_grad<T>};
+          products<T>, attention_space<T>, attention<T>, attention_grad<T>,
+          multiply_add<T>, stream<T>};
 }
 
 extern const Table table;

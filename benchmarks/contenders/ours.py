@@ -1,0 +1,31 @@
+"""tinygrad_ai as its README uses it; TINYGRAD_AI_NATIVE=0 makes it the one that is not compiled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tinygrad_ai as ta
+import tinygrad_ai.nn as nn
+import tinygrad_ai.nn.functional as F
+import tinygrad_ai.optim as optim
+
+from ..linear import LinearData
+from ..overhead import OverheadData
+from ..step import StepData
+from ..worker import Task
+from . import tutorial
+
+
+def step(data: StepData, variant: str) -> Task:
+    return tutorial.step(ta, nn, optim, data)
+
+
+def linear(data: LinearData, variant: str) -> Task:
+    def layer(x: Any, w: Any, b: Any) -> Any:
+        return F.linear(x, w, b, act="relu")
+
+    return tutorial.linear(ta, layer, ta.grad, data)
+
+
+def overhead(data: OverheadData, variant: str) -> Task:
+    return tutorial.overhead(ta, data)

@@ -1,0 +1,248 @@
+"""How everything is measured: fairly, or not at all.
+
+- Each contender has a process of its own. They work in turn (A B C, A B C, ...), round after round,
+  each round with fresh processes; those whose turn it is not are stopped.
+- All start from the same numbers, and before a case is timed everyone's results are compared with a
+  float64 computation. Who disagrees ends the benchmark.
+- All have the same threads: a process may use only N processors, and is told so in every language.
+- A process warms up, then times run by run and answers the median. Figures are medians over rounds,
+  ratios the median of the rounds' ratios.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from .results import PROCESSOR as PROCESSOR_KEY
+from .results import Key, Results
+
+ROOT = Path(__file__).parent.parent
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Disagreement(Exception):
+    """A contender computes something else, so its time means nothing."""
+
+
+class Broken(Exception):
+    """A contender's process failed; the message has its last words."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Who takes part. `module` has one function for each job, named as the job."""
+
+    key: str
+    title: str
+    module: str
+    variant: str = ""
+    packages: tuple[str, ...] = ()  # to be installed, the first one gives the version
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> str | None:
+        """What is not installed, in words."""
+        absent = [name for name in self.packages if find_spec(name) is None]
+        return f"{' and '.join(absent)} not installed" if absent else None
+
+
+# Not a contender: the process in which the machine's ceilings are measured.
+PROCESSOR = Contender(PROCESSOR_KEY, "the processor", "benchmarks.machine")
+CEILINGS = {"multiply-adds": "flop/s", "traffic": "B/s", "memory": "B/s"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How much is measured."""
+
+    threads: int = 1
+    rounds: int = 5
+    seconds: float = 0.5
+    batches: tuple[int, ...] | None = None
+
+
+class Job(Protocol):
+    """A module that says what is measured. `data` is the same in every process."""
+
+    NAME: str
+    PROOFS: int  # runs whose results are compared
+    TOLERANCE: float  # of the error's norm over the reference's, in float32
+    PARAMETERS: int  # the size at which the traffic ceiling is measured; 0: no ceilings
+
+    def cases(self, settings: Settings) -> Sequence[Any]: ...
+    def label(self, case: Any) -> str: ...
+    def data(self, case: Any) -> Any: ...
+    def reference(self, data: Any) -> dict[str, np.ndarray]: ...
+
+
+def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
+    """A child's environment: ours, with the threads said in every language."""
+    env = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **extra}
+    env.pop("PYTHONDONTWRITEBYTECODE", None)  # or every import would compile again
+    return env
+
+
+def processors() -> int:
+    """How many this process may use."""
+    pinnable = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if pinnable else os.cpu_count() or 1
+
+
+def separate_cores(count: int) -> set[int]:
+    """Processors this process may use, of different cores first."""
+    allowed = sorted(os.sched_getaffinity(0))
+
+    def sibling(cpu: int) -> int:
+        file = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
+        cores = file.read_text().replace("-", ",").split(",") if file.exists() else [str(cpu)]
+        return sorted(map(int, cores)).index(cpu) if str(cpu) in cores else 1
+
+    return set(sorted(allowed, key=lambda cpu: (sibling(cpu), cpu))[:count])
+
+
+@contextmanager
+def pinned(threads: int) -> Iterator[None]:
+    """Inside, this process and its children run on `threads` processors, where the system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, separate_cores(threads))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+class Worker:
+    """A contender's process, stopped while it is not asked."""
+
+    def __init__(self, contender: Contender, threads: int) -> None:
+        self.contender = contender
+        self.log = tempfile.TemporaryFile("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks.worker", contender.module, contender.variant],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT,
+            env=environment(threads, contender.env),
+        )  # fmt: skip
+
+    def ask(self, do: str, **request: Any) -> dict[str, Any]:
+        assert self.process.stdin and self.process.stdout
+        self.process.send_signal(signal.SIGCONT)
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **request}) + "\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            self.process.wait()
+            self.log.seek(0)
+            words = self.log.read().strip().splitlines()[-12:]
+            raise Broken("\n".join([f"{self.contender.title} failed:", *words]))
+        self.process.send_signal(signal.SIGSTOP)
+        return json.loads(line)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+        self.log.close()
+
+
+def disagreement(
+    found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], tolerance: float
+) -> str | None:
+    """What differs, in words; None if all is as expected."""
+    if set(found) != set(expected):
+        return f"gives {sorted(found)}, expected {sorted(expected)}"
+    for name, want in expected.items():
+        got = np.asarray(found[name], np.float64)
+        if got.shape != want.shape:
+            return f"{name} has the shape {got.shape}, expected {want.shape}"
+        error = float(np.linalg.norm(got - want) / max(np.linalg.norm(want), 1e-300))
+        if not error <= tolerance:  # a NaN is an error too
+            return f"{name} is off by {error:.2g} of its norm, more than {tolerance:.2g}"
+    return None
+
+
+def prove(worker: Worker, job: Job, case: Any, expected: Mapping[str, np.ndarray]) -> str | None:
+    """Disagreement if a contender's results are wrong; why, if it cannot take part here."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = os.path.join(folder, "proof.npz")
+        answer = worker.ask("prove", job=job.NAME, case=case, file=file)
+        if "left out" in answer:
+            return str(answer["left out"])
+        with np.load(file) as found:
+            wrong = disagreement(found, expected, job.TOLERANCE)
+    if wrong:
+        raise Disagreement(
+            f"{job.NAME}, {job.label(case)}: {worker.contender.title} disagrees with the float64 "
+            f"reference, so nothing was timed: {wrong}"
+        )
+    return None
+
+
+def present(contenders: Sequence[Contender], results: Results) -> list[Contender]:
+    """Those that are installed; the others are written down with the reason."""
+    results.left_out.update({c.key: c.missing for c in contenders if c.missing})
+    return [c for c in contenders if not c.missing]
+
+
+def measure_ceilings(job: Job, settings: Settings, results: Results) -> None:
+    """What the processor can do at most, in the same minutes as what the contenders do."""
+    with Worker(PROCESSOR, settings.threads) as worker:
+        found = worker.ask("ceilings", parameters=job.PARAMETERS, seconds=settings.seconds)
+    for name, rate in found.items():
+        results.add(Key(job.NAME, f"ceiling: {name}", PROCESSOR.key), CEILINGS[name], rate)
+
+
+def run_round(
+    job: Job, contenders: Sequence[Contender], settings: Settings, results: Results,
+    cases: Mapping[str, tuple[Any, Mapping[str, np.ndarray]]], say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Every case once, by every contender in turn, in fresh processes."""
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(c, settings.threads)) for c in contenders]
+        for label, (case, expected) in cases.items():
+            say(label)
+            for worker in list(workers):
+                reason = prove(worker, job, case, expected)
+                if reason:
+                    results.left_out[worker.contender.key] = reason
+                    results.drop(job.NAME, worker.contender.key)
+                    workers.remove(worker)
+            for worker in workers:
+                found = worker.ask("time", seconds=settings.seconds)
+                key = Key(job.NAME, label, worker.contender.key)
+                results.add(key, "s", found["seconds"], found["cpus"])
+
+
+def run(
+    job: Job, contenders: Sequence[Contender], settings: Settings, results: Results,
+    say: Callable[[str], None],
+) -> None:  # fmt: skip
+    """Measures a job and adds its figures to the results."""
+    cases = {job.label(c): (c, job.reference(job.data(c))) for c in job.cases(settings)}
+    for index in range(settings.rounds):
+        title = f"{job.NAME}, round {index + 1} of {settings.rounds}: "
+        if job.PARAMETERS:
+            say(title + "ceilings")
+            measure_ceilings(job, settings, results)
+        here = [c for c in present(contenders, results) if c.key not in results.left_out]
+        run_round(job, here, settings, results, cases, lambda label, t=title: say(t + label))

@@ -1,0 +1,170 @@
+"""Results as tables to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from . import compare, imports, linear, memory, overhead, step
+from .contenders import CONTENDERS
+from .results import OURS, REFERENCE, Figure, Results, geometric_mean
+from .targets import Target, linear_ratios, share_of_floor
+
+MISSING = "-"
+PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"))
+
+
+def quantity(value: float, unit: str) -> str:
+    """Three digits and a prefix: 1.23 ms."""
+    for factor, prefix in PREFIXES:
+        if abs(value) >= factor:
+            return f"{value / factor:.3g} {prefix}{unit}"
+    return f"{value * 1e9:.3g} n{unit}"
+
+
+def number(value: float | None, form: str = ".2f") -> str:
+    return MISSING if value is None else format(value, form)
+
+
+def spread(figure: Figure) -> str:
+    low, high = (quantity(v, figure.unit) for v in (min(figure.rounds), max(figure.rounds)))
+    return f"{low} .. {high}"
+
+
+def title(contender: str) -> str:
+    return CONTENDERS[contender].title if contender in CONTENDERS else contender
+
+
+def grid(name: str, *columns: str) -> Table:
+    """An empty table; all columns but the first stand to the right."""
+    table = Table(title=name, title_justify="left", title_style="bold", header_style="")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left", no_wrap=True)
+    return table
+
+
+def machine(results: Results) -> Table:
+    table = Table(show_header=False, box=None)
+    facts = {**results.machine, **results.settings}
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{k} {v}" for k, v in value.items()) or "none set"
+        table.add_row(name, escape(str(value)))
+    for name, reason in results.left_out.items():
+        table.add_row("left out", escape(f"{title(name)}: {reason}"))
+    return table
+
+
+def ceilings(results: Results, job: str) -> str:
+    """What the processor can do, in a line."""
+    rate, near, far = (results.ceiling(job, n) for n in ("multiply-adds", "traffic", "memory"))
+    if not rate or not near or not far:
+        return f"{job}, ceilings: not measured, they need the compiled kernels"
+    return (
+        f"{job}, ceilings: {quantity(rate, 'flop/s')} float32 multiply-adds; an optimizer's arrays "
+        f"move at {quantity(near, 'B/s')}, in main memory at {quantity(far, 'B/s')}"
+    )
+
+
+def steps(results: Results) -> Table:
+    columns = ("a training step", "time", "least .. most", "/ PyTorch", "ours /", "floor", "CPUs")
+    table = grid("One training step", *columns)
+    for case in results.cases(step.NAME):
+        table.add_section()
+        table.add_row(f"[bold]{case}")
+        for who in results.contenders(step.NAME, case):
+            figure = results.get(step.NAME, case, who)
+            assert figure
+            table.add_row(
+                f"  {title(who)}", quantity(figure.median, figure.unit), spread(figure),
+                number(results.ratio(step.NAME, case, who, REFERENCE)),
+                number(results.ratio(step.NAME, case, OURS, who)),
+                number(share_of_floor(results, case, who), ".0%"),
+                number(max(figure.cpus, default=None), ".1f"),
+            )  # fmt: skip
+    return table
+
+
+def linear_layers(results: Results, way: str) -> Table:
+    """A row for each shape, the geometric mean last."""
+    columns = (way, "ours", "not compiled", "PyTorch", "ours / PyTorch", "flop/s", "of ceiling")
+    table = grid(f"linear + ReLU, {way} (m x k x n)", *columns)
+    rate = results.ceiling(linear.NAME, "multiply-adds")
+    for case in results.cases(linear.NAME):
+        if not case.startswith(way):
+            continue
+        found = [results.get(linear.NAME, case, who) for who in linear.CONTENDERS]
+        speed = linear.operations(case) / found[0].median if found[0] else None
+        table.add_row(
+            case.removeprefix(way).strip(),
+            *[quantity(f.median, f.unit) if f else MISSING for f in found],
+            number(results.ratio(linear.NAME, case, OURS, REFERENCE)),
+            MISSING if speed is None else quantity(speed, ""),
+            number(speed / rate if speed and rate else None, ".0%"),
+        )
+    ratios = linear_ratios(results, way)
+    if ratios:
+        worst = max(ratios.values())
+        table.add_section()
+        table.add_row("geometric mean", "", "", "", number(geometric_mean(ratios.values())))
+        table.add_row("worst", "", "", "", number(worst))
+    return table
+
+
+def simple(results: Results, job: str, name: str) -> Table:
+    """A row for each contender of each case."""
+    table = grid(name, "", "median", "least .. most", "/ PyTorch")
+    for case in results.cases(job):
+        for who in results.contenders(job, case):
+            figure = results.get(job, case, who)
+            assert figure
+            ratio = number(results.ratio(job, case, who, REFERENCE))
+            middle = quantity(figure.median, figure.unit)
+            table.add_row(f"{case}, {title(who)}", middle, spread(figure), ratio)
+    return table
+
+
+def marks(targets: Sequence[Target]) -> Table:
+    table = grid("Targets", "", "is", "wanted", "")
+    for t in targets:
+        wanted = f"{'>=' if t.at_least else '<='} {t.limit:.2f}"
+        mark = "[green]pass" if t.passed else "[red]fail"
+        table.add_row(escape(t.text), f"{t.value:.2f}", wanted, mark)
+    return table
+
+
+def moved(old: Results, new: Results) -> Table:
+    """Every figure's ratio, those that moved marked."""
+    how = "new / old" if compare.same_machine(old, new) else "new / old of the ratio to PyTorch"
+    table = grid("Against the other run", "", how, "")
+    for move in compare.moves(old, new):
+        key = move.key
+        mark = "" if not move.flagged else "[red]more" if move.ratio > 1 else "[green]less"
+        table.add_row(f"{key.job} {key.case}, {title(key.contender)}", f"{move.ratio:.3f}", mark)
+    return table
+
+
+def show(results: Results, targets: Sequence[Target], console: Console) -> None:
+    """Everything a run found."""
+    console.print(machine(results))
+    jobs = {key.job for key in results.figures}
+    for job in (step.NAME, linear.NAME):
+        if job in jobs:
+            console.print(ceilings(results, job), highlight=False, soft_wrap=True)
+    if step.NAME in jobs:
+        console.print(steps(results))
+    if linear.NAME in jobs:
+        for way in linear.WAYS:
+            console.print(linear_layers(results, way))
+    names = {
+        overhead.NAME: "4x4 tensors, one thread", memory.NAME: "Peak memory of the process",
+        imports.NAME: "import, less a bare Python",
+    }  # fmt: skip
+    for job, name in names.items():
+        if job in jobs:
+            console.print(simple(results, job, name))
+    if targets:
+        console.print(marks(targets))
