@@ -11,6 +11,7 @@
 #include <mutex>
 #include <new>
 #include <thread>
+#include <vector>
 
 namespace tinygrad_ai {
 
@@ -28,8 +29,8 @@ public:
         work(context, part);
       return;
     }
-    for (; helpers_ < parts - 1; ++helpers_)
-      std::thread([this] { help(); }).detach();
+    hire(parts - 1);
+    keep_apart();
     publish(parts, work, context);
     while (do_one()) {
     }
@@ -45,9 +46,36 @@ private:
   std::atomic<void *> context_{nullptr};
   std::atomic<std::uint32_t> parts_{0};
   std::atomic<int> done_{0}, asleep_{0};
-  int helpers_ = 0;
+  std::vector<pthread_t> helpers_;
+  int apart_from_ = -1;
   std::mutex busy_, sleep_;
   std::condition_variable wake_;
+
+  void hire(int count) {
+    while (static_cast<int>(helpers_.size()) < count) {
+      std::thread helper([this] { help(); });
+      helpers_.push_back(helper.native_handle());
+      helper.detach();
+      apart_from_ = -1;
+    }
+  }
+
+  // Left alone, Linux often wakes a helper on the very processor that is busy here, and moves it
+  // only milliseconds later. So the helpers are kept off it.
+  void keep_apart() {
+#ifdef __linux__
+    const int here = sched_getcpu();
+    if (here == apart_from_)
+      return;
+    apart_from_ = here;
+    cpu_set_t others;
+    if (here < 0 || sched_getaffinity(0, sizeof others, &others) || CPU_COUNT(&others) < 2)
+      return;
+    CPU_CLR(here, &others);
+    for (const pthread_t helper : helpers_)
+      pthread_setaffinity_np(helper, sizeof others, &others);
+#endif
+  }
 
   void publish(int parts, void (*work)(void *, int), void *context) {
     parts_ = 0; // with the old ticket nobody may claim a part of the new job
@@ -55,7 +83,7 @@ private:
     ticket_ = ((ticket_ >> 32) + 1) << 32;
     parts_ = static_cast<std::uint32_t>(parts);
     if (asleep_) {
-      std::lock_guard<std::mutex> guard(sleep_);
+      { std::lock_guard<std::mutex> guard(sleep_); } // whoever is about to wait does so first
       wake_.notify_all();
     }
   }
