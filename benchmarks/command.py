@@ -1,4 +1,4 @@
-"""`python -m tinygrad_ai bench`: how fast and how small training is here, beside the best others."""
+"""`python -m tinygrad_ai bench`: how fast and small training is here, beside the best others."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from typing import Any
 
 from rich.console import Console
 
-from . import imports, linear, memory, overhead, protocol, report, step
+from . import imports, linear, memory, overhead, protocol, report, step, together
 from .contenders import CONTENDERS
 from .machine import cores, describe
 from .protocol import Broken, Contender, Disagreement, Settings
 from .results import Results
 from .targets import targets
 
-JOBS: dict[str, ModuleType] = {m.NAME: m for m in (step, linear, overhead, memory, imports)}
+JOBS: dict[str, ModuleType] = {
+    m.NAME: m for m in (step, linear, overhead, memory, imports, together)
+}
 QUICK = {"rounds": 2, "seconds": 0.02}
 
 

@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -114,5 +115,5 @@ def ceilings(parameters: int, seconds: float) -> dict[str, float]:
     far = max(MEMORY_BYTES, 4 * last_cache()) // 16
     for name, count, passes in (("traffic", parameters, 10), ("memory", far, 1)):
         arrays = [np.full(count, 1e-3, np.float32) for _ in range(4)]
-        found[name] = fastest(lambda a=arrays, n=passes: module.stream(*a, n), seconds)
+        found[name] = fastest(partial(module.stream, *arrays, passes), seconds)
     return found

@@ -11,6 +11,7 @@ import resource
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +28,10 @@ def digits(file: str) -> tuple[np.ndarray, np.ndarray]:
 
 def train(name: str, file: str, weights: str) -> float:
     """The mean loss of the epoch's batches."""
-    lib, nn, optim = (
-        import_module(name),
-        import_module(f"{name}.nn"),
-        import_module(f"{name}.optim"),
-    )
-    loading = import_module(f"{name}.utils.data")
+    lib: Any = import_module(name)
+    nn: Any = import_module(f"{name}.nn")
+    optim: Any = import_module(f"{name}.optim")
+    loading: Any = import_module(f"{name}.utils.data")
 
     class AILargeModel(nn.Module):
         def __init__(self) -> None:

@@ -51,7 +51,7 @@ def run(
     loss = expected(weights)
     with tempfile.TemporaryDirectory() as folder:
         file = str(Path(folder) / "weights.npz")
-        np.savez(file, **weights)
+        np.savez(file, **weights)  # type: ignore[arg-type]
         for index in range(settings.rounds):
             for contender in present(contenders, results):
                 say(f"memory, round {index + 1} of {settings.rounds}: {contender.title}")

@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -132,7 +133,7 @@ class Worker:
 
     def __init__(self, contender: Contender, threads: int) -> None:
         self.contender = contender
-        self.log = tempfile.TemporaryFile("w+")
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed on leaving the worker)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", contender.module, contender.variant],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT,
@@ -165,6 +166,11 @@ class Worker:
         self.log.close()
 
 
+def norm(x: np.ndarray) -> float:
+    """Not np.linalg.norm: its BLAS threads would spin on while the next contender is timed."""
+    return float(np.sqrt(np.square(x).sum()))
+
+
 def disagreement(
     found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray], tolerance: float
 ) -> str | None:
@@ -175,7 +181,7 @@ def disagreement(
         got = np.asarray(found[name], np.float64)
         if got.shape != want.shape:
             return f"{name} has the shape {got.shape}, expected {want.shape}"
-        error = float(np.linalg.norm(got - want) / max(np.linalg.norm(want), 1e-300))
+        error = norm(got - want) / max(norm(want), 1e-300)
         if not error <= tolerance:  # a NaN is an error too
             return f"{name} is off by {error:.2g} of its norm, more than {tolerance:.2g}"
     return None
@@ -233,6 +239,10 @@ def run_round(
                 results.add(key, "s", found["seconds"], found["cpus"])
 
 
+def _say_with(say: Callable[[str], None], title: str, label: str) -> None:
+    say(title + label)
+
+
 def run(
     job: Job, contenders: Sequence[Contender], settings: Settings, results: Results,
     say: Callable[[str], None],
@@ -245,4 +255,4 @@ def run(
             say(title + "ceilings")
             measure_ceilings(job, settings, results)
         here = [c for c in present(contenders, results) if c.key not in results.left_out]
-        run_round(job, here, settings, results, cases, lambda label, t=title: say(t + label))
+        run_round(job, here, settings, results, cases, partial(_say_with, say, title))

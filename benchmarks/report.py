@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import compare, imports, linear, memory, overhead, step
+from . import compare, imports, linear, memory, overhead, step, together
 from .contenders import CONTENDERS
 from .results import OURS, REFERENCE, Figure, Results, geometric_mean
 from .targets import Target, linear_ratios, share_of_floor
@@ -18,7 +18,9 @@ PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"
 
 
 def quantity(value: float, unit: str) -> str:
-    """Three digits and a prefix: 1.23 ms."""
+    """Three digits and a prefix: 1.23 ms; a plain ratio without one."""
+    if not unit:
+        return f"{value:.2f}"
     for factor, prefix in PREFIXES:
         if abs(value) >= factor:
             return f"{value / factor:.3g} {prefix}{unit}"
@@ -90,7 +92,7 @@ def steps(results: Results) -> Table:
 
 def linear_layers(results: Results, way: str) -> Table:
     """A row for each shape, the geometric mean last."""
-    columns = (way, "ours", "not compiled", "PyTorch", "ours / PyTorch", "flop/s", "of ceiling")
+    columns = (way, "ours", "not compiled", "PyTorch", "ours / PyTorch", "rate", "of ceiling")
     table = grid(f"linear + ReLU, {way} (m x k x n)", *columns)
     rate = results.ceiling(linear.NAME, "multiply-adds")
     for case in results.cases(linear.NAME):
@@ -102,7 +104,7 @@ def linear_layers(results: Results, way: str) -> Table:
             case.removeprefix(way).strip(),
             *[quantity(f.median, f.unit) if f else MISSING for f in found],
             number(results.ratio(linear.NAME, case, OURS, REFERENCE)),
-            MISSING if speed is None else quantity(speed, ""),
+            MISSING if speed is None else quantity(speed, "flop/s"),
             number(speed / rate if speed and rate else None, ".0%"),
         )
     ratios = linear_ratios(results, way)
@@ -162,6 +164,7 @@ def show(results: Results, targets: Sequence[Target], console: Console) -> None:
     names = {
         overhead.NAME: "4x4 tensors, one thread", memory.NAME: "Peak memory of the process",
         imports.NAME: "import, less a bare Python",
+        together.NAME: "Two libraries in one process, in turn: time over that of each alone",
     }  # fmt: skip
     for job, name in names.items():
         if job in jobs:

@@ -3,11 +3,12 @@
 The floor of a step is the time this processor needs at least:
 
     floor = operations / multiply-add ceiling + bytes / traffic ceiling
-    operations = 2 batch (2 in hidden + 3 hidden out)   the first layer needs no gradient of its input
-    bytes      = 4 parameters (3 read + 3 written + 1 read + 1 written)   Adam's p, m, v; g read and made
+    operations = 2 batch (2 in hidden + 3 hidden out)
+    bytes      = 4 parameters (3 read + 3 written + 1 read + 1 written)
 
-The two are added, because the optimizer comes after the gradient. A contender's share of the floor
-is floor / measured.
+The first layer needs no gradient of its input; Adam reads and writes p, m and v, and the gradient
+is made and read. The two are added, because the optimizer comes after the gradient. A contender's
+share of the floor is floor / measured.
 """
 
 from __future__ import annotations

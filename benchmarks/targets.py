@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import imports, linear, memory, overhead, step
+from . import imports, linear, memory, overhead, step, together
 from .results import OURS, REFERENCE, Results, geometric_mean
 
 PEERS, TUTORIAL, TINY = 0.80, 0.50, 0.35  # a step of ours over others'
@@ -88,6 +88,10 @@ def of_the_rest(results: Results) -> Iterator[Target]:
     size = results.ratio(memory.NAME, memory.JOB, OURS, REFERENCE)
     if size is not None:
         yield Target("memory of the main job: ours / PyTorch", size, MEMORY)
+    for case in results.cases(together.NAME):
+        pair = results.get(together.NAME, case)
+        if pair:
+            yield Target(f"together {case}: time / alone", pair.median, together.LIMIT)
     seconds = results.get(imports.NAME, "import")
     if seconds:
         yield Target("import tinygrad_ai, seconds", seconds.median, imports.LIMIT)

@@ -15,7 +15,10 @@ CONTENDERS = {
         ),
         Contender("pytorch", "PyTorch", TORCH, packages=("torch",)),
         Contender("pytorch-fused", "PyTorch, Adam(fused=True)", TORCH, "fused", ("torch",)),
-        Contender("pytorch-compiled", "PyTorch, fused and compiled", TORCH, "compiled", ("torch",)),
+        Contender(
+            "pytorch-compiled", "PyTorch, fused and compiled", TORCH, "compiled", ("torch",),
+            env={"TORCHINDUCTOR_COMPILE_THREADS": "1"},  # no processes that stay beside it
+        ),
         Contender(
             "jax", "JAX, one jit", f"{HERE}.xla", packages=("jax", "optax"),
             env={"JAX_PLATFORMS": "cpu"},
