@@ -69,7 +69,7 @@ class Walk:
             for parent, gx in zip(node.parents, grads):
                 if parent is None or gx is None:
                     continue
-                simple = gx.shape == parent.shape and parent.id not in pending and not selective
+                simple = gx.shape == parent.shape and not selective
                 if simple and parent.op is not None and not (heap or held):
                     held = parent, gx
                     continue
