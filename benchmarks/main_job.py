@@ -11,6 +11,7 @@ import resource
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,11 +28,8 @@ def digits(file: str) -> tuple[np.ndarray, np.ndarray]:
 
 def train(name: str, file: str, weights: str) -> float:
     """The mean loss of the epoch's batches."""
-    lib, nn, optim = (
-        import_module(name),
-        import_module(f"{name}.nn"),
-        import_module(f"{name}.optim"),
-    )
+    lib, optim = import_module(name), import_module(f"{name}.optim")
+    nn: Any = import_module(f"{name}.nn")
     loading = import_module(f"{name}.utils.data")
 
     class AILargeModel(nn.Module):

@@ -14,15 +14,13 @@ from .results import OURS, REFERENCE, Figure, Results, geometric_mean
 from .targets import Target, linear_ratios, share_of_floor
 
 MISSING = "-"
-PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"))
+PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
 
 
 def quantity(value: float, unit: str) -> str:
-    """Three digits and a prefix: 1.23 ms."""
-    for factor, prefix in PREFIXES:
-        if abs(value) >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value * 1e9:.3g} n{unit}"
+    """Three digits and a prefix: 1.20 ms."""
+    factor, prefix = next((p for p in PREFIXES if abs(value) >= 0.9995 * p[0]), PREFIXES[-1])
+    return f"{value / factor:#.3g}".rstrip(".") + f" {prefix}{unit}"
 
 
 def number(value: float | None, form: str = ".2f") -> str:
@@ -115,7 +113,8 @@ def linear_layers(results: Results, way: str) -> Table:
 
 
 def simple(results: Results, job: str, name: str) -> Table:
-    """A row for each contender of each case."""
+    """A row for each contender of each case; of imports, what is imported."""
+    libraries = imports.LIBRARIES if job == imports.NAME else {}
     table = grid(name, "", "median", "least .. most", "/ PyTorch")
     for case in results.cases(job):
         for who in results.contenders(job, case):
@@ -123,7 +122,9 @@ def simple(results: Results, job: str, name: str) -> Table:
             assert figure
             ratio = number(results.ratio(job, case, who, REFERENCE))
             middle = quantity(figure.median, figure.unit)
-            table.add_row(f"{case}, {title(who)}", middle, spread(figure), ratio)
+            table.add_row(
+                f"{case}: {libraries.get(who, title(who))}", middle, spread(figure), ratio
+            )
     return table
 
 

@@ -40,7 +40,7 @@ class Net:
     """Two layers, with room for everything that a step computes."""
 
     def __init__(self, data: StepData) -> None:
-        (inside, hidden, outside), batch = data.sizes, data.batch
+        (_, hidden, outside), batch = data.sizes, data.batch
         count = sum(w.size for w in data.weights.values())
         self.p, self.g = np.empty(count, np.float32), np.empty(count, np.float32)
         self.weights, self.grads = self.views(self.p, data), self.views(self.g, data)

@@ -20,7 +20,7 @@ torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 def step(data: StepData, variant: str) -> Task:
     if variant == "compiled":
         return compiled_step(data)
-    options = {"fused": True} if variant == "fused" else {}
+    options: dict[str, Any] = {"fused": True} if variant == "fused" else {}
     return tutorial.step(torch, torch.nn, torch.optim, data, **options)
 
 
