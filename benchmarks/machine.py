@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .protocol import SPEED, VARIABLES, Contender, Settings, pinned_to
+from .protocol import SPEED, VARIABLES, Contender, Settings, pinned_to, processors
 
 MEMORY_BYTES = 1 << 28  # of arrays that no cache holds, if the machine does not say more
 
@@ -111,3 +111,22 @@ def ceilings(parameters: int, seconds: float) -> dict[str, float]:
         arrays = [np.full(count, 1e-3, np.float32) for _ in range(4)]
         found[name] = fastest(partial(module.stream, *arrays, passes), seconds)
     return found
+
+
+def ticks() -> tuple[int, int]:
+    """Clock ticks of the processors we may use: at work (for a neighbour machine, too), and all."""
+    ours = {f"cpu{cpu}" for cpu in processors()}
+    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    counts = [list(map(int, numbers[:8])) for name, *numbers in lines if name in ours]
+    every = sum(map(sum, counts))
+    return every - sum(idle + wait for _, _, _, idle, wait, *_ in counts), every
+
+
+def others(seconds: float = 0.25) -> dict[str, float]:
+    """How many processors other programs keep busy while we wait; nothing where nobody tells."""
+    if not Path("/proc/stat").exists():
+        return {}
+    busy, every = ticks()
+    time.sleep(seconds)
+    later, end = ticks()
+    return {"others": (later - busy) / max(1, end - every) * len(processors())}

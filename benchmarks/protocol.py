@@ -67,9 +67,9 @@ class Contender:
         return f"{' and '.join(absent)} not installed" if absent else None
 
 
-# Not a contender: the process in which the machine's ceilings are measured.
+# Not a contender: the process in which the machine itself is measured.
 PROCESSOR = Contender(PROCESSOR_KEY, "the processor", "benchmarks.machine")
-CEILINGS = {"multiply-adds": "flop/s", "traffic": "B/s", "memory": "B/s"}
+UNITS = {"multiply-adds": "flop/s", "traffic": "B/s", "memory": "B/s", "others": "CPUs"}
 
 
 @dataclass(frozen=True)
@@ -216,12 +216,12 @@ def present(contenders: Sequence[Contender], results: Results) -> list[Contender
     return [c for c in contenders if not c.missing]
 
 
-def measure_ceilings(job: Job, settings: Settings, results: Results) -> None:
-    """What the processor can do at most, in the same minutes as what the contenders do."""
+def measure_processor(job: Job, settings: Settings, results: Results) -> None:
+    """What it can do at most, and what others do with it, in the same minutes as the contenders."""
     with Worker(PROCESSOR, settings) as worker:
-        found = worker.ask("ceilings", parameters=job.PARAMETERS, seconds=settings.seconds)
-    for name, rate in found.items():
-        results.add(Key(job.NAME, f"ceiling: {name}", PROCESSOR.key), CEILINGS[name], rate)
+        found = worker.ask("processor", parameters=job.PARAMETERS, seconds=settings.seconds)
+    for name, value in found.items():
+        results.add(Key(job.NAME, name, PROCESSOR.key), UNITS[name], value)
 
 
 def run_round(
@@ -252,7 +252,6 @@ def run(
     cases = {job.label(c): (c, job.reference(job.data(c))) for c in job.cases(settings)}
     for index in range(settings.rounds):
         say(f"{job.NAME}, round {index + 1} of {settings.rounds}")
-        if job.PARAMETERS:
-            measure_ceilings(job, settings, results)
+        measure_processor(job, settings, results)
         here = [c for c in present(contenders, results) if c.key not in results.left_out]
         run_round(job, here, settings, results, cases)

@@ -14,6 +14,7 @@ from .results import OURS, REFERENCE, Figure, Results, geometric_mean
 from .targets import Target, linear_ratios, share_of_floor
 
 MISSING = "-"
+BUSY = 0.1  # processors; above it times are not to be trusted
 PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
 
 
@@ -56,15 +57,19 @@ def machine(results: Results) -> Table:
     return table
 
 
-def ceilings(results: Results, job: str) -> str:
-    """What the processor can do, in a line."""
-    rate, near, far = (results.ceiling(job, n) for n in ("multiply-adds", "traffic", "memory"))
-    if not rate or not near or not far:
-        return f"{job}, ceilings: not measured, they need the compiled kernels"
-    return (
-        f"{job}, ceilings: {quantity(rate, 'flop/s')} float32 multiply-adds; an optimizer's arrays "
-        f"move at {quantity(near, 'B/s')}, in main memory at {quantity(far, 'B/s')}"
-    )
+def processor(results: Results, job: str) -> str:
+    """What the processor can do, and whether we had it to ourselves, in a line or two."""
+    rate, near, far = (results.processor(job, n) for n in ("multiply-adds", "traffic", "memory"))
+    found = f"{job}, ceilings: not measured, they need the compiled kernels"
+    if rate and near and far:
+        found = (
+            f"{job}, ceilings: {quantity(rate, 'flop/s')} float32 multiply-adds; an optimizer's "
+            f"arrays move at {quantity(near, 'B/s')}, in main memory at {quantity(far, 'B/s')}"
+        )
+    busy = results.processor(job, "others") or 0
+    if busy > BUSY:
+        found += f"\n[red]{job}: other programs kept up to {busy:.1f} processors busy meanwhile"
+    return found
 
 
 def steps(results: Results) -> Table:
@@ -90,7 +95,7 @@ def linear_layers(results: Results, way: str) -> Table:
     """A row for each shape, the geometric mean last."""
     columns = (way, "ours", "not compiled", "PyTorch", "ours / PyTorch", "flop/s", "of ceiling")
     table = grid(f"linear + ReLU, {way} (m x k x n)", *columns)
-    rate = results.ceiling(linear.NAME, "multiply-adds")
+    rate = results.processor(linear.NAME, "multiply-adds")
     for case in results.cases(linear.NAME):
         if not case.startswith(way):
             continue
@@ -154,7 +159,7 @@ def show(results: Results, targets: Sequence[Target], console: Console) -> None:
     jobs = {key.job for key in results.figures}
     for job in (step.NAME, linear.NAME):
         if job in jobs:
-            console.print(ceilings(results, job), highlight=False, soft_wrap=True)
+            console.print(processor(results, job), highlight=False, soft_wrap=True)
     if step.NAME in jobs:
         console.print(steps(results))
     if linear.NAME in jobs:
