@@ -1,4 +1,4 @@
-"""`python -m tinygrad_ai bench`: how fast and small training is here, beside the best others."""
+"""`python -m tinygrad_ai bench`: how fast and how small training is, beside the best others."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--rounds", type=int, help=f"how often everything is measured ({Settings.rounds})")
     add("--threads", type=int, help="of every contender (the cores there are)")
     add("--quick", action="store_true", help="short rounds, to try it: numbers to no one's credit")
+    add("--keep-variables", action="store_true", help="pass on OMP_*, OPENBLAS_* and the like")
     add("--only", metavar="A,B", help=f"contenders, of {', '.join(CONTENDERS)}")
     add("--batch", type=numbers, metavar="N,N", help="batches of the training step")
     add("--json", type=Path, metavar="FILE", help="write down everything measured")
@@ -54,11 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def settings_of(args: argparse.Namespace) -> Settings:
     """What the command line asks for; Mistake if that cannot be."""
     given = {"rounds": args.rounds, "threads": args.threads, "batches": args.batch}
+    given["keep_variables"] = args.keep_variables
     wanted = {**(QUICK if args.quick else {}), **{k: v for k, v in given.items() if v is not None}}
     settings = Settings(**{"threads": cores(), **wanted})
     if settings.rounds < 1:
         raise Mistake(f"expected at least one round, got {settings.rounds}")
-    allowed = protocol.processors()
+    allowed = len(protocol.processors())
     if not 1 <= settings.threads <= allowed:
         raise Mistake(
             f"expected 1 to {allowed} threads, as many processors, got {settings.threads}"
@@ -88,7 +90,7 @@ def measure(
     say: Callable[[str], None],
 ) -> Results:  # fmt: skip
     """Runs the jobs one after the other."""
-    results = Results(describe(settings.threads, contenders), asdict(settings))
+    results = Results(describe(settings, contenders), asdict(settings))
     for job in jobs:
         here = [c for c in contenders if c.key in job.CONTENDERS]
         its = replace(settings, threads=1) if job is overhead else settings

@@ -33,11 +33,11 @@ def run(
     """Measures and adds the figures to the results; the first time Python may have to compile."""
     here = present(contenders, results)
     for contender in here:
-        seconds(f"import {LIBRARIES[contender.key]}", environment(settings.threads, {}), runs=1)
+        seconds(f"import {LIBRARIES[contender.key]}", environment(settings, contender), 1)
     for index in range(settings.rounds):
-        bare = seconds("pass", environment(settings.threads, {}))
+        bare = seconds("pass", environment(settings))
         for contender in here:
-            say(f"import, round {index + 1} of {settings.rounds}: {contender.title}")
-            env = environment(settings.threads, contender.env)
+            say(f"import, round {index + 1} of {settings.rounds}")
+            env = environment(settings, contender)
             whole = seconds(f"import {LIBRARIES[contender.key]}", env)
             results.add(Key(NAME, "import", contender.key), "s", whole - bare)

@@ -1,4 +1,4 @@
-"""The linear layer with ReLU, forward and backward, over shapes (m, k, n): x m by k, w n by k."""
+"""The linear layer with ReLU, forward and backward, over shapes m x k x n: x (m, k), w (n, k)."""
 
 from __future__ import annotations
 

@@ -13,13 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .protocol import Contender, separate_cores
+from .protocol import SPEED, VARIABLES, Contender, Settings, pinned_to, processors
 
-# Environment variables that change how fast the contenders are.
-SPEED = (
-    "OMP_", "OPENBLAS_", "MKL_", "KMP_", "GOMP_", "BLIS_", "XLA_", "JAX_", "TORCH", "ATEN_",
-    "TINYGRAD_AI_", "MALLOC_", "LD_PRELOAD", "GLIBC_TUNABLES",
-)  # fmt: skip
 MEMORY_BYTES = 1 << 28  # of arrays that no cache holds, if the machine does not say more
 
 
@@ -56,39 +51,38 @@ def version(package: str) -> str | None:
         return None
 
 
-def describe(threads: int, contenders: Iterable[Contender]) -> dict[str, Any]:
+def describe(settings: Settings, contenders: Iterable[Contender]) -> dict[str, Any]:
     """Everything that decides how fast it goes."""
     from tinygrad_ai import __version__
     from tinygrad_ai.backend import accelerators
 
     native = accelerators.report()["native"]
     libraries = {"numpy", "jaxlib", *(name for c in contenders for name in c.packages)}
-    can_pin = hasattr(os, "sched_setaffinity")
+    ours = {k: v for k, v in sorted(VARIABLES.items()) if k.startswith("TINYGRAD_AI_")}
+    others = {k: v for k, v in sorted(VARIABLES.items()) if k.startswith(SPEED)}
     return {
         "processor": processor(),
         "instructions": native.get("instructions") or f"NumPy's own ({native['reason']})",
         "compiler": native.get("compiler", "none"),
         "cores": cores(),
-        "threads": threads,
-        "pinned to": sorted(separate_cores(threads)) if can_pin else "nothing: not on this system",
+        "threads": settings.threads,
+        "pinned to": pinned_to(settings.threads),
         "system": platform.platform(),
         "python": platform.python_version(),
         "blas": "{name} {version}".format(**accelerators.blas()),
         "versions": {
             "tinygrad_ai": __version__, **{n: v for n in sorted(libraries) if (v := version(n))},
         },
-        "variables": {k: v for k, v in sorted(os.environ.items()) if k.startswith(SPEED)},
+        "variables": {**ours, **others} if settings.keep_variables else ours,
+        "not passed on": {} if settings.keep_variables else others,
     }  # fmt: skip
 
 
 def last_cache() -> int:
     """Bytes of the largest cache that the system tells of; 0 if it does not."""
-    sizes = [
-        p.read_text().strip() for p in Path("/sys/devices/system/cpu/cpu0/cache").glob("*/size")
-    ]
-    return max(
-        (int(s[:-1]) << {"K": 10, "M": 20}[s[-1]] for s in sizes if s[-1] in "KM"), default=0
-    )
+    files = Path("/sys/devices/system/cpu/cpu0/cache").glob("*/size")
+    sizes = [int(f.read_text().strip().removesuffix("K")) for f in files]
+    return 1024 * max(sizes, default=0)
 
 
 def fastest(work: Callable[[], float], seconds: float) -> float:
@@ -111,9 +105,28 @@ def ceilings(parameters: int, seconds: float) -> dict[str, float]:
     if native.module is None:
         return {}
     module = native.module
-    found = {"multiply-adds": fastest(lambda: module.multiply_add(100_000), seconds)}
+    found = {"multiply-adds": fastest(partial(module.multiply_add, 100_000), seconds)}
     far = max(MEMORY_BYTES, 4 * last_cache()) // 16
     for name, count, passes in (("traffic", parameters, 10), ("memory", far, 1)):
         arrays = [np.full(count, 1e-3, np.float32) for _ in range(4)]
         found[name] = fastest(partial(module.stream, *arrays, passes), seconds)
     return found
+
+
+def ticks() -> tuple[int, int]:
+    """Clock ticks of the processors we may use: at work (for a neighbour machine, too), and all."""
+    ours = {f"cpu{cpu}" for cpu in processors()}
+    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    counts = [list(map(int, numbers[:8])) for name, *numbers in lines if name in ours]
+    every = sum(map(sum, counts))
+    return every - sum(idle + wait for _, _, _, idle, wait, *_ in counts), every
+
+
+def others(seconds: float = 0.25) -> dict[str, float]:
+    """How many processors other programs keep busy while we wait; nothing where nobody tells."""
+    if not Path("/proc/stat").exists():
+        return {}
+    busy, every = ticks()
+    time.sleep(seconds)
+    later, end = ticks()
+    return {"others": (later - busy) / max(1, end - every) * len(processors())}

@@ -28,10 +28,9 @@ def digits(file: str) -> tuple[np.ndarray, np.ndarray]:
 
 def train(name: str, file: str, weights: str) -> float:
     """The mean loss of the epoch's batches."""
-    lib: Any = import_module(name)
+    lib, optim = import_module(name), import_module(f"{name}.optim")
     nn: Any = import_module(f"{name}.nn")
-    optim: Any = import_module(f"{name}.optim")
-    loading: Any = import_module(f"{name}.utils.data")
+    loading = import_module(f"{name}.utils.data")
 
     class AILargeModel(nn.Module):
         def __init__(self) -> None:

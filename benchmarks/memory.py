@@ -32,10 +32,10 @@ def expected(weights: dict[str, np.ndarray]) -> float:
     return float(np.mean([loss for loss, _ in step.training(given, len(batches))]))
 
 
-def child(contender: Contender, threads: int, *files: str) -> dict[str, float]:
+def child(contender: Contender, settings: Settings, *files: str) -> dict[str, float]:
     """What the program says of itself."""
     command = [sys.executable, str(Path(main_job.__file__)), LIBRARIES[contender.key], *files]
-    env = {**environment(threads, contender.env), "PYTHONPATH": str(ROOT)}
+    env = {**environment(settings, contender), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, env=env)
     if done.returncode:
         raise Broken(f"{contender.title} failed:\n{done.stderr[-2000:]}")
@@ -54,13 +54,13 @@ def run(
         np.savez(file, **weights)  # type: ignore[arg-type]
         for index in range(settings.rounds):
             for contender in present(contenders, results):
-                say(f"memory, round {index + 1} of {settings.rounds}: {contender.title}")
-                found = child(contender, settings.threads, str(DIGITS), file)
+                say(f"memory, round {index + 1} of {settings.rounds}")
+                found = child(contender, settings, str(DIGITS), file)
                 if not abs(found["loss"] - loss) <= TOLERANCE * loss:
                     raise Disagreement(
                         f"memory: {contender.title} has the mean loss {found['loss']:.6f}, the "
                         f"float64 reference has {loss:.6f}"
                     )
                 results.add(Key(NAME, JOB, contender.key), "B", found["peak"])
-                alone = child(contender, settings.threads)["peak"]
+                alone = child(contender, settings)["peak"]
                 results.add(Key(NAME, IMPORT, contender.key), "B", alone)

@@ -20,7 +20,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
@@ -31,6 +30,14 @@ from .results import PROCESSOR as PROCESSOR_KEY
 from .results import Key, Results
 
 ROOT = Path(__file__).parent.parent
+
+# Variables that make contenders faster or slower. They are not passed on unless asked for: one that
+# picks old kernels for NumPy, set for something else, would make us look good. Ours are wishes.
+SPEED = (
+    "OMP_", "OPENBLAS_", "MKL_", "KMP_", "GOMP_", "BLIS_", "XLA_", "JAX_", "TORCH", "ATEN_",
+    "MALLOC_", "LD_PRELOAD", "GLIBC_TUNABLES",
+)  # fmt: skip
+VARIABLES = dict(os.environ)  # as we were started: libraries add to os.environ
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -60,9 +67,9 @@ class Contender:
         return f"{' and '.join(absent)} not installed" if absent else None
 
 
-# Not a contender: the process in which the machine's ceilings are measured.
+# Not a contender: the process in which the machine itself is measured.
 PROCESSOR = Contender(PROCESSOR_KEY, "the processor", "benchmarks.machine")
-CEILINGS = {"multiply-adds": "flop/s", "traffic": "B/s", "memory": "B/s"}
+UNITS = {"multiply-adds": "flop/s", "traffic": "B/s", "memory": "B/s", "others": "CPUs"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class Settings:
     rounds: int = 5
     seconds: float = 0.5
     batches: tuple[int, ...] | None = None
+    keep_variables: bool = False
 
 
 class Job(Protocol):
@@ -89,29 +97,32 @@ class Job(Protocol):
     def reference(self, data: Any) -> dict[str, np.ndarray]: ...
 
 
-def environment(threads: int, extra: Mapping[str, str]) -> dict[str, str]:
+def environment(settings: Settings, contender: Contender | None = None) -> dict[str, str]:
     """A child's environment: ours, with the threads said in every language."""
-    env = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, str(threads)), **extra}
-    env.pop("PYTHONDONTWRITEBYTECODE", None)  # or every import would compile again
-    return env
+    drop: tuple[str, ...] = ("PYTHONDONTWRITEBYTECODE",)  # or every import would compile again
+    if not settings.keep_variables:
+        drop += SPEED
+    env = {k: v for k, v in VARIABLES.items() if not k.startswith(drop)}
+    env.update(dict.fromkeys(THREAD_VARIABLES, str(settings.threads)))
+    return {**env, **(contender.env if contender else {})}
 
 
-def processors() -> int:
-    """How many this process may use."""
+def processors() -> list[int]:
+    """Those this process may use."""
     pinnable = hasattr(os, "sched_getaffinity")
-    return len(os.sched_getaffinity(0)) if pinnable else os.cpu_count() or 1
+    return sorted(os.sched_getaffinity(0)) if pinnable else list(range(os.cpu_count() or 1))
 
 
-def separate_cores(count: int) -> set[int]:
-    """Processors this process may use, of different cores first."""
-    allowed = sorted(os.sched_getaffinity(0))
+def pinned_to(count: int) -> list[int]:
+    """Processors for `count` threads: of different cores, before second ones of a core."""
 
-    def sibling(cpu: int) -> int:
+    def place(cpu: int) -> int:
         file = Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list")
-        cores = file.read_text().replace("-", ",").split(",") if file.exists() else [str(cpu)]
-        return sorted(map(int, cores)).index(cpu) if str(cpu) in cores else 1
+        told = file.read_text() if file.exists() else str(cpu)
+        siblings = sorted(int(part) for part in told.replace("-", ",").split(","))
+        return siblings.index(cpu) if cpu in siblings else 1
 
-    return set(sorted(allowed, key=lambda cpu: (sibling(cpu), cpu))[:count])
+    return sorted(sorted(processors(), key=lambda cpu: (place(cpu), cpu))[:count])
 
 
 @contextmanager
@@ -121,7 +132,7 @@ def pinned(threads: int) -> Iterator[None]:
         yield
         return
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, separate_cores(threads))
+    os.sched_setaffinity(0, pinned_to(threads))
     try:
         yield
     finally:
@@ -131,13 +142,13 @@ def pinned(threads: int) -> Iterator[None]:
 class Worker:
     """A contender's process, stopped while it is not asked."""
 
-    def __init__(self, contender: Contender, threads: int) -> None:
+    def __init__(self, contender: Contender, settings: Settings) -> None:
         self.contender = contender
-        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed on leaving the worker)
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed on exit
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.worker", contender.module, contender.variant],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=ROOT,
-            env=environment(threads, contender.env),
+            env=environment(settings, contender),
         )  # fmt: skip
 
     def ask(self, do: str, **request: Any) -> dict[str, Any]:
@@ -210,23 +221,22 @@ def present(contenders: Sequence[Contender], results: Results) -> list[Contender
     return [c for c in contenders if not c.missing]
 
 
-def measure_ceilings(job: Job, settings: Settings, results: Results) -> None:
-    """What the processor can do at most, in the same minutes as what the contenders do."""
-    with Worker(PROCESSOR, settings.threads) as worker:
-        found = worker.ask("ceilings", parameters=job.PARAMETERS, seconds=settings.seconds)
-    for name, rate in found.items():
-        results.add(Key(job.NAME, f"ceiling: {name}", PROCESSOR.key), CEILINGS[name], rate)
+def measure_processor(job: Job, settings: Settings, results: Results) -> None:
+    """What it can do at most, and what others do with it, in the same minutes as the contenders."""
+    with Worker(PROCESSOR, settings) as worker:
+        found = worker.ask("processor", parameters=job.PARAMETERS, seconds=settings.seconds)
+    for name, value in found.items():
+        results.add(Key(job.NAME, name, PROCESSOR.key), UNITS[name], value)
 
 
 def run_round(
     job: Job, contenders: Sequence[Contender], settings: Settings, results: Results,
-    cases: Mapping[str, tuple[Any, Mapping[str, np.ndarray]]], say: Callable[[str], None],
+    cases: Mapping[str, tuple[Any, Mapping[str, np.ndarray]]],
 ) -> None:  # fmt: skip
     """Every case once, by every contender in turn, in fresh processes."""
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(c, settings.threads)) for c in contenders]
+        workers = [stack.enter_context(Worker(c, settings)) for c in contenders]
         for label, (case, expected) in cases.items():
-            say(label)
             for worker in list(workers):
                 reason = prove(worker, job, case, expected)
                 if reason:
@@ -239,10 +249,6 @@ def run_round(
                 results.add(key, "s", found["seconds"], found["cpus"])
 
 
-def _say_with(say: Callable[[str], None], title: str, label: str) -> None:
-    say(title + label)
-
-
 def run(
     job: Job, contenders: Sequence[Contender], settings: Settings, results: Results,
     say: Callable[[str], None],
@@ -250,9 +256,7 @@ def run(
     """Measures a job and adds its figures to the results."""
     cases = {job.label(c): (c, job.reference(job.data(c))) for c in job.cases(settings)}
     for index in range(settings.rounds):
-        title = f"{job.NAME}, round {index + 1} of {settings.rounds}: "
-        if job.PARAMETERS:
-            say(title + "ceilings")
-            measure_ceilings(job, settings, results)
+        say(f"{job.NAME}, round {index + 1} of {settings.rounds}")
+        measure_processor(job, settings, results)
         here = [c for c in present(contenders, results) if c.key not in results.left_out]
-        run_round(job, here, settings, results, cases, partial(_say_with, say, title))
+        run_round(job, here, settings, results, cases)

@@ -14,17 +14,16 @@ from .results import OURS, REFERENCE, Figure, Results, geometric_mean
 from .targets import Target, linear_ratios, share_of_floor
 
 MISSING = "-"
-PREFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"))
+BUSY = 0.1  # processors; above it times are not to be trusted
+PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "u"), (1e-9, "n"))
 
 
 def quantity(value: float, unit: str) -> str:
-    """Three digits and a prefix: 1.23 ms; a plain ratio without one."""
+    """Three digits and a prefix: 1.20 ms; a plain ratio without one."""
     if not unit:
         return f"{value:.2f}"
-    for factor, prefix in PREFIXES:
-        if abs(value) >= factor:
-            return f"{value / factor:.3g} {prefix}{unit}"
-    return f"{value * 1e9:.3g} n{unit}"
+    factor, prefix = next((p for p in PREFIXES if abs(value) >= 0.9995 * p[0]), PREFIXES[-1])
+    return f"{value / factor:#.3g}".rstrip(".") + f" {prefix}{unit}"
 
 
 def number(value: float | None, form: str = ".2f") -> str:
@@ -60,15 +59,19 @@ def machine(results: Results) -> Table:
     return table
 
 
-def ceilings(results: Results, job: str) -> str:
-    """What the processor can do, in a line."""
-    rate, near, far = (results.ceiling(job, n) for n in ("multiply-adds", "traffic", "memory"))
-    if not rate or not near or not far:
-        return f"{job}, ceilings: not measured, they need the compiled kernels"
-    return (
-        f"{job}, ceilings: {quantity(rate, 'flop/s')} float32 multiply-adds; an optimizer's arrays "
-        f"move at {quantity(near, 'B/s')}, in main memory at {quantity(far, 'B/s')}"
-    )
+def processor(results: Results, job: str) -> str:
+    """What the processor can do, and whether we had it to ourselves, in a line or two."""
+    rate, near, far = (results.processor(job, n) for n in ("multiply-adds", "traffic", "memory"))
+    found = f"{job}, ceilings: not measured, they need the compiled kernels"
+    if rate and near and far:
+        found = (
+            f"{job}, ceilings: {quantity(rate, 'flop/s')} float32 multiply-adds; an optimizer's "
+            f"arrays move at {quantity(near, 'B/s')}, in main memory at {quantity(far, 'B/s')}"
+        )
+    busy = results.processor(job, "others") or 0
+    if busy > BUSY:
+        found += f"\n[red]{job}: other programs kept up to {busy:.1f} processors busy meanwhile"
+    return found
 
 
 def steps(results: Results) -> Table:
@@ -94,7 +97,7 @@ def linear_layers(results: Results, way: str) -> Table:
     """A row for each shape, the geometric mean last."""
     columns = (way, "ours", "not compiled", "PyTorch", "ours / PyTorch", "rate", "of ceiling")
     table = grid(f"linear + ReLU, {way} (m x k x n)", *columns)
-    rate = results.ceiling(linear.NAME, "multiply-adds")
+    rate = results.processor(linear.NAME, "multiply-adds")
     for case in results.cases(linear.NAME):
         if not case.startswith(way):
             continue
@@ -117,7 +120,8 @@ def linear_layers(results: Results, way: str) -> Table:
 
 
 def simple(results: Results, job: str, name: str) -> Table:
-    """A row for each contender of each case."""
+    """A row for each contender of each case; of imports, what is imported."""
+    libraries = imports.LIBRARIES if job == imports.NAME else {}
     table = grid(name, "", "median", "least .. most", "/ PyTorch")
     for case in results.cases(job):
         for who in results.contenders(job, case):
@@ -125,7 +129,9 @@ def simple(results: Results, job: str, name: str) -> Table:
             assert figure
             ratio = number(results.ratio(job, case, who, REFERENCE))
             middle = quantity(figure.median, figure.unit)
-            table.add_row(f"{case}, {title(who)}", middle, spread(figure), ratio)
+            table.add_row(
+                f"{case}: {libraries.get(who, title(who))}", middle, spread(figure), ratio
+            )
     return table
 
 
@@ -155,7 +161,7 @@ def show(results: Results, targets: Sequence[Target], console: Console) -> None:
     jobs = {key.job for key in results.figures}
     for job in (step.NAME, linear.NAME):
         if job in jobs:
-            console.print(ceilings(results, job), highlight=False, soft_wrap=True)
+            console.print(processor(results, job), highlight=False, soft_wrap=True)
     if step.NAME in jobs:
         console.print(steps(results))
     if linear.NAME in jobs:

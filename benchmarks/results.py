@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 SCHEMA = 1
 REFERENCE = "pytorch"  # the contender that ratios are formed against
 OURS = "tinygrad_ai"
-PROCESSOR = "processor"  # whose figures are the ceilings
+PROCESSOR = "processor"  # whose figures are the ceilings, and the use others made of it
 
 
 class Key(NamedTuple):
@@ -63,13 +63,13 @@ class Results:
         return self.figures.get(Key(job, case, contender))
 
     def cases(self, job: str) -> list[str]:
-        """What was timed, in order; ceilings are not cases."""
+        """What was timed, in order; what was found of the processor is no case."""
         found = [k.case for k in self.figures if k.job == job and k.contender != PROCESSOR]
         return list(dict.fromkeys(found))
 
-    def ceiling(self, job: str, name: str) -> float | None:
-        """The highest rate that was seen in all rounds; None without the compiled kernels."""
-        figure = self.get(job, f"ceiling: {name}", PROCESSOR)
+    def processor(self, job: str, name: str) -> float | None:
+        """The highest of all rounds: of a ceiling, or of what other programs used."""
+        figure = self.get(job, name, PROCESSOR)
         return max(figure.rounds) if figure else None
 
     def contenders(self, job: str, case: str) -> list[str]:

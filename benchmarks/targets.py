@@ -35,8 +35,8 @@ class Target:
 def share_of_floor(results: Results, case: str, contender: str) -> float | None:
     """The floor of a step over its time; None where ceilings or the step were not measured."""
     figure = results.get(step.NAME, case, contender)
-    rate = results.ceiling(step.NAME, "multiply-adds")
-    bandwidth = results.ceiling(step.NAME, "traffic")
+    rate = results.processor(step.NAME, "multiply-adds")
+    bandwidth = results.processor(step.NAME, "traffic")
     sizes, batch = step.parse(case)
     if not figure or not rate or not bandwidth or sizes != step.MAIN:
         return None

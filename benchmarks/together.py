@@ -77,10 +77,10 @@ def run(
     here = present(contenders, results)
     for index in range(settings.rounds):
         for a, b in combinations(here, 2):
-            say(f"together, round {index + 1} of {settings.rounds}: {a.title} and {b.title}")
+            say(f"together, round {index + 1} of {settings.rounds}")
             done = subprocess.run(
                 [sys.executable, "-m", "benchmarks.together", a.key, b.key, str(settings.seconds)],
-                check=True, env=environment(settings.threads, {}), cwd=ROOT, capture_output=True,
+                check=True, env=environment(settings), cwd=ROOT, capture_output=True,
             )  # fmt: skip
             results.add(Key(NAME, f"with {b.title}", a.key), "", json.loads(done.stdout))
 
