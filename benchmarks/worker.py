@@ -39,11 +39,11 @@ def timed(run: Callable[[], Any], seconds: float) -> dict[str, float]:
 
     `cpus` is processor time over time passed: how many processors were at work.
     """
-    warm, spent = 0, 0.0
-    while warm < 3 or spent < seconds / 4:
-        last = elapsed(run, 1)
-        warm, spent = warm + 1, spent + last
-    count = max(1, round(SHORTEST / last))
+    warm: list[float] = []
+    start = time.perf_counter()
+    while len(warm) < 3 or time.perf_counter() - start < seconds / 4:
+        warm.append(elapsed(run, 1))
+    count = max(1, round(SHORTEST / min(warm)))
     samples: list[float] = []
     start, busy = time.perf_counter(), time.process_time()
     while len(samples) < 3 or time.perf_counter() - start < seconds:
