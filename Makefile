@@ -15,6 +15,7 @@ test: $(VENV)/.test
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.h csrc/cpu/* tests/pool.cpp
 	$(RUN) tools/check_house.py
 
 types: $(VENV)/.dev

@@ -1,8 +1,8 @@
 // The activations a linear layer can be fused with: each one's value and slope, side by side.
 //
 // V is a vector of floats or doubles, or one number; exp_of, exp_down (for x <= 0), tanh_of,
-// erfc_of and select come from whoever includes this. `slope` is given the output where the slope follows
-// from it (relu, leaky_relu, sigmoid, tanh), else the input.
+// erfc_of and select come from whoever includes this. `slope` is given the output where the slope
+// follows from it (relu, leaky_relu, sigmoid, tanh), else the input.
 
 #pragma once
 

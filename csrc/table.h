@@ -12,8 +12,9 @@ namespace tinygrad_ai {
 
 using index = std::ptrdiff_t;
 
-// c = f(a b + bias), (m, n) from (m, k) and (k, n). Steps are in elements, between rows and columns.
-// With `slope`, a is taken times f'(v), where v has a's steps. `row_sum` gets the sums of a's rows.
+// c = f(a b + bias), (m, n) from (m, k) and (k, n). Steps are in elements, between rows and
+// columns. With `slope`, a is taken times f'(v), where v has a's steps. `row_sum` gets the sums of
+// a's rows.
 template <class T> struct Product {
   const T *a, *b;
   T *c;
@@ -25,7 +26,7 @@ template <class T> struct Product {
   const T *bias = nullptr;
   Act act = Act::none;
   bool add = false; // to what is in c; only `packed` knows it
-  T *z = nullptr; // keeps a b + bias, with c's steps, where the slope of `act` needs it
+  T *z = nullptr;   // keeps a b + bias, with c's steps, where the slope of `act` needs it
 };
 
 // Matrices stacked along leading dimensions, (..., m, n). Steps are in elements; 0: one for all.
@@ -48,8 +49,8 @@ template <class T> struct Products { // c = a b for each index of the leading di
 
 // y = softmax(scale q kᵀ + bias) v and lse = log Σ exp of each row of scores, or their gradients.
 // q (..., rows, inner), k (..., keys, inner), v (..., keys, outer). Without a bias its `at` is
-// null; `causal` hides the keys after the query's own place. With `keep`, bytes (..., rows, keys), the
-// probabilities are times `grow` or 0.
+// null; `causal` hides the keys after the query's own place. With `keep`, bytes (..., rows, keys),
+// the probabilities are times `grow` or 0.
 template <class T> struct Attention {
   Lead lead;
   Stack<const T> q, k, v, bias;
@@ -204,7 +205,7 @@ template <class T> struct Kernels {
   void (*attention)(const Attention<T> &, void *workspace, int threads);
   void (*attention_grad)(const AttentionGrad<T> &, void *workspace, int threads);
   double (*multiply_add)(index rounds, int threads); // operations done
-  double (*stream)(const Stream<T> &, int threads); // bytes moved
+  double (*stream)(const Stream<T> &, int threads);  // bytes moved
 };
 
 struct Table {

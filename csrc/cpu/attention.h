@@ -185,9 +185,8 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
   score(f, b, [&](index r, T *p) {
     const T *gr = g.below(r).at, *yr = y.below(r).at;
     const T lse = f.lse[head * f.rows + b.rows.begin + r];
-    const T both = sum_over<T>(f.outer, [&](auto size, index i) {
-      return get<V>(gr + i, size) * get<V>(yr + i, size);
-    });
+    const T both = sum_over<T>(
+        f.outer, [&](auto size, index i) { return get<V>(gr + i, size) * get<V>(yr + i, size); });
     T *x = inner + r * key_block;
     if (b.keep.at)
       drop(x, b.n(), b.kept(r), T(f.grow));

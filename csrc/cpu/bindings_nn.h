@@ -309,8 +309,12 @@ bool embedding_grad_of(const py::array &g, const py::array &place, py::array &gw
   if (!is_flat_of<T>(g) || !is_flat_of<std::int64_t>(place) || !is_flat_of<T>(gw) ||
       gw.ndim() != 2 || g.size() != place.size() * gw.shape(1) || !gw.writeable())
     return false;
-  EmbeddingGrad<T> s{data<T>(g), data<std::int64_t>(place), static_cast<T *>(gw.mutable_data()),
-                     place.size(), gw.shape(1), skip};
+  EmbeddingGrad<T> s{data<T>(g),
+                     data<std::int64_t>(place),
+                     static_cast<T *>(gw.mutable_data()),
+                     place.size(),
+                     gw.shape(1),
+                     skip};
   check_places("index", s.place, s.count, gw.shape(0));
   py::gil_scoped_release free;
   kernels<T>().embedding_grad(s, state().threads);

@@ -103,8 +103,8 @@ bool rmsprop_of(const py::array &p, const py::array &g, const py::object &square
 }
 
 bool rmsprop(const py::array &p, const py::array &g, const py::object &square,
-             const py::object &mean, const py::object &velocity, double lr, double alpha, double eps,
-             double weight_decay, double momentum) {
+             const py::object &mean, const py::object &velocity, double lr, double alpha,
+             double eps, double weight_decay, double momentum) {
   return rmsprop_of<float>(p, g, square, mean, velocity, lr, alpha, eps, weight_decay, momentum) ||
          rmsprop_of<double>(p, g, square, mean, velocity, lr, alpha, eps, weight_decay, momentum);
 }

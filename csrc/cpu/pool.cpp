@@ -83,7 +83,9 @@ private:
     ticket_ = ((ticket_ >> 32) + 1) << 32;
     parts_ = static_cast<std::uint32_t>(parts);
     if (asleep_) {
-      { std::lock_guard<std::mutex> guard(sleep_); } // whoever is about to wait does so first
+      {
+        std::lock_guard<std::mutex> guard(sleep_);
+      } // whoever is about to wait does so first
       wake_.notify_all();
     }
   }

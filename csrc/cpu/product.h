@@ -1,10 +1,10 @@
 // The matrix product, with all that a linear layer and its gradients fold into it.
 //
-// Three ways. `packed`: blocks of both sides are copied into panels, and a tile of the result stays in
-// registers while its panels are multiplied (Goto & van de Geijn, 2008). `dots`: where both sides run
-// along k and one of them has few rows, copying would cost as much as the product: a few rows of each
-// are multiplied as they lie, and their vectors summed at the end. `outer`: where k is very short, a
-// row of the result is a few rows of b, scaled.
+// Three ways. `packed`: blocks of both sides are copied into panels, and a tile of the result stays
+// in registers while its panels are multiplied (Goto & van de Geijn, 2008). `dots`: where both
+// sides run along k and one of them has few rows, copying would cost as much as the product: a few
+// rows of each are multiplied as they lie, and their vectors summed at the end. `outer`: where k is
+// very short, a row of the result is a few rows of b, scaled.
 
 #pragma once
 
@@ -25,7 +25,7 @@ template <class T> struct Shape {
   static constexpr int NR = 2 * W;
   static constexpr index KC = 2048 / sizeof(T); // a panel of a stays in the first cache
   static constexpr index MC = MR * 8;
-  static constexpr index NC = NR * 8;           // a block of b stays in the second
+  static constexpr index NC = NR * 8; // a block of b stays in the second
 };
 
 template <class T> struct Tile { // where a tile of the result goes
@@ -87,8 +87,8 @@ __attribute__((noinline)) void micro(index kc, const T *a, const T *b, index b_r
   if (!t.first) {
     UNROLL for (int i = 0; i < R; ++i) UNROLL for (int v = 0; v < NV; ++v) {
       const T *from = t.c + i * t.c_row + v * W;
-      acc[i][v] = whole ? load<V>(from)
-                        : load_part<V>(from, smaller<index>(W, t.columns - v * W), T(0));
+      acc[i][v] =
+          whole ? load<V>(from) : load_part<V>(from, smaller<index>(W, t.columns - v * W), T(0));
     }
   }
   for (index k = 0; k < kc; ++k) {
@@ -229,7 +229,8 @@ void pack_b(const Product<T> &p, index col, index cols, index width, index k0, i
       panel[k * width + j] = j < cols ? b[k * p.b_row + j * p.b_col] : T(0);
 }
 
-// Whether b is read where it lies: its rows are whole vectors, and each is needed but once or twice.
+// Whether b is read where it lies: its rows are whole vectors, and each is needed but once or
+// twice.
 template <class T> bool direct(const Product<T> &p, index rows) {
   return p.b_col == 1 && rows <= 2 * Shape<T>::MR;
 }

@@ -145,9 +145,8 @@ template <class T> void softmax_grad(const RowsGrad<T> &s, int threads) {
     for (index r = begin; r < end; ++r) {
       const T *g = s.g + r * s.width, *y = s.y + r * s.width;
       T *gx = s.gx + r * s.width;
-      const T both = sum_over<T>(s.width, [&](auto size, index i) {
-        return get<V>(g + i, size) * get<V>(y + i, size);
-      });
+      const T both = sum_over<T>(
+          s.width, [&](auto size, index i) { return get<V>(g + i, size) * get<V>(y + i, size); });
       for (index i = 0; i < s.width; ++i)
         gx[i] = y[i] * (g[i] - both);
     }
