@@ -141,6 +141,11 @@ void Cache::give(void *p) {
   release(block);
 }
 
+void Cache::set_limit(std::size_t bytes) {
+  std::lock_guard<std::mutex> guard(lock_);
+  limit_ = bytes;
+}
+
 void Cache::clear() {
   std::lock_guard<std::mutex> guard(lock_);
   for (Block *&list : free_)
@@ -158,10 +163,7 @@ Cache::Stats Cache::stats() {
 }
 
 Cache &cache() {
-  static Cache *const made = [] {
-    const char *said = std::getenv("TINYGRAD_AI_CACHE"); // in MiB; validated in Python
-    return new Cache((said ? std::strtoull(said, nullptr, 10) : 256) << 20);
-  }();
+  static Cache *const made = new Cache;
   return *made;
 }
 
@@ -195,7 +197,8 @@ constexpr int set_handler = 304; // PyDataMem_SetHandler's place in NumPy's tabl
 
 } // namespace
 
-void serve_numpy() {
+void serve_numpy(std::size_t limit) {
+  cache().set_limit(limit);
   static Handler handler{"tinygrad_ai", 1, {&cache(), take, take_zeros, resize, give}};
   const py::object table = py::module_::import("numpy._core._multiarray_umath").attr("_ARRAY_API");
   void **functions = static_cast<void **>(PyCapsule_GetPointer(table.ptr(), nullptr));

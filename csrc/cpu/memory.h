@@ -17,8 +17,7 @@ public:
     std::size_t used, most_used, kept, limit, reused, fetched;
   };
 
-  explicit Cache(std::size_t limit) : limit_(limit) {}
-
+  void set_limit(std::size_t bytes);         // of what may wait; at first nothing may
   void *take(std::size_t bytes, bool zeros); // nullptr where the system has no more
   void *resize(void *p, std::size_t bytes);
   void give(void *p);
@@ -34,12 +33,12 @@ private:
 
   std::mutex lock_;
   std::array<Block *, 512> free_{};
-  std::size_t used_ = 0, most_used_ = 0, kept_ = 0, limit_, reused_ = 0, fetched_ = 0;
+  std::size_t used_ = 0, most_used_ = 0, kept_ = 0, limit_ = 0, reused_ = 0, fetched_ = 0;
 };
 
 // NumPy's interface (NEP 49): arrays made in this context from now on take their memory here.
 // Returns the cache, which lives as long as the process: arrays may outlive everything else.
 Cache &cache();
-void serve_numpy();
+void serve_numpy(std::size_t limit);
 
 } // namespace tinygrad_ai

@@ -28,7 +28,7 @@ def use_cache() -> bool:
     """Lets NumPy's arrays of this thread take their memory from the cache; whether it does."""
     if module is None or not limit():
         return False
-    module.serve_numpy()
+    module.serve_numpy(limit() << 20)
     return True
 
 
