@@ -359,8 +359,10 @@ PYBIND11_MODULE(_native, m) {
   m.def("embedding", &embedding);
   m.def("embedding_grad", &embedding_grad);
   m.def("dropout", &dropout);
-  m.def("sgd", &sgd);
-  m.def("rmsprop", &rmsprop);
+  m.def("sgd", &sgd, "p"_a, "g"_a, "velocity"_a, "lr"_a, "momentum"_a, "dampening"_a,
+        "weight_decay"_a, "nesterov"_a, "first"_a);
+  m.def("rmsprop", &rmsprop, "p"_a, "g"_a, "square"_a, "mean"_a, "velocity"_a, "lr"_a, "alpha"_a,
+        "eps"_a, "weight_decay"_a, "momentum"_a);
   m.def("multiply_add", &multiply_add);
   m.def("stream", &stream);
   pthread_atfork(nullptr, nullptr, alone_after_fork);

@@ -195,23 +195,14 @@ def adam_step(plain: Any, *lists: Any, **numbers: Any) -> None:
         plain(*lists, **numbers)
 
 
-def sgd_step(
-    plain: Any, p: Any, g: Any, velocity: Any, *, lr: float, momentum: float, dampening: float,
-    weight_decay: float, nesterov: bool, first: bool,
-) -> None:  # fmt: skip
-    numbers = (lr, momentum, dampening, weight_decay, nesterov, first)
-    if not module.sgd(p, g, velocity, *numbers):
-        plain(p, g, velocity, lr=lr, momentum=momentum, dampening=dampening,
-              weight_decay=weight_decay, nesterov=nesterov, first=first)  # fmt: skip
+def sgd_step(plain: Any, *arrays: Any, **numbers: Any) -> None:
+    if not module.sgd(*arrays, **numbers):
+        plain(*arrays, **numbers)
 
 
-def rmsprop_step(
-    plain: Any, p: Any, g: Any, square: Any, mean: Any, velocity: Any, *, lr: float, alpha: float,
-    eps: float, weight_decay: float, momentum: float,
-) -> None:  # fmt: skip
-    if not module.rmsprop(p, g, square, mean, velocity, lr, alpha, eps, weight_decay, momentum):
-        plain(p, g, square, mean, velocity, lr=lr, alpha=alpha, eps=eps,
-              weight_decay=weight_decay, momentum=momentum)  # fmt: skip
+def rmsprop_step(plain: Any, *arrays: Any, **numbers: Any) -> None:
+    if not module.rmsprop(*arrays, **numbers):
+        plain(*arrays, **numbers)
 
 
 ENTRIES: list[Callable[..., Any]] = [
