@@ -24,8 +24,9 @@ template <class T> struct Shape {
 #endif
   static constexpr int NR = 2 * W;
   static constexpr index KC = 2048 / sizeof(T); // a panel of a stays in the first cache
-  static constexpr index MC = MR * 8;
-  static constexpr index NC = NR * 8; // a block of b stays in the second
+  static constexpr index MC = MR * 80;
+  static constexpr index GROUP = MR * 8; // rows of a that are packed together
+  static constexpr index NC = NR * 8;    // a block of b stays in the second
 };
 
 template <class T> struct Tile { // where a tile of the result goes
@@ -235,53 +236,73 @@ template <class T> bool direct(const Product<T> &p, index rows) {
   return p.b_col == 1 && rows <= 2 * Shape<T>::MR;
 }
 
-// The result's rows [i0, i1) and columns [j0, j1), by one thread.
+// A block along k, and the columns of it that lie in panels.
+struct Panels {
+  index k0, kc;
+  Range columns;
+  bool first, last; // of the blocks along k
+};
+
+// All tiles of rows [i, i + rows) in a block, from a's panel and b's panels.
+template <class T>
+void tiles(const Product<T> &p, index i, index rows, const Panels &at, const T *pa, const T *pb,
+           bool lie) {
+  using S = Shape<T>;
+  for (index j = at.columns.begin; j < at.columns.end; j += S::NR) {
+    const index cols = smaller<index>(S::NR, at.columns.end - j);
+    const bool narrow = cols <= S::W;
+    const index width = narrow ? S::W : S::NR;
+    const bool here = lie && cols == width;
+    const T *b = here ? p.b + at.k0 * p.b_row + j : pb;
+    Tile<T> tile{p.c + i * p.c_row + j,
+                 p.c_row,
+                 cols,
+                 at.first && !p.add,
+                 at.last,
+                 p.bias ? p.bias + j : nullptr,
+                 p.z ? p.z + i * p.c_row + j : nullptr,
+                 p.act};
+    if (narrow)
+      micro_rows<T, 1>(rows, at.kc, pa, b, here ? p.b_row : width, tile);
+    else
+      micro_rows<T, 2>(rows, at.kc, pa, b, here ? p.b_row : width, tile);
+    pb += width * at.kc;
+  }
+}
+
+template <class T> void pack_columns(const Product<T> &p, const Panels &at, T *panel, bool lie) {
+  using S = Shape<T>;
+  for (index j = at.columns.begin; j < at.columns.end; j += S::NR) {
+    const index cols = smaller<index>(S::NR, at.columns.end - j);
+    const index width = cols <= S::W ? S::W : S::NR;
+    if (!(lie && cols == width))
+      pack_b(p, j, cols, width, at.k0, at.kc, panel);
+    panel += width * at.kc;
+  }
+}
+
+// The result's rows ri and columns rj, by one thread.
 template <class T> void packed(const Product<T> &p, Range ri, Range rj, T *space) {
   using S = Shape<T>;
   T *pa = space, *pb = pa + S::MC * S::KC + S::NR, *strip = pb + S::NC * S::KC;
-  const index blocks = (p.k + S::KC - 1) / S::KC;
+  const index blocks = (p.k + S::KC - 1) / S::KC, longest = (p.k + blocks - 1) / blocks;
+  const index mc = S::MC * S::KC / longest / S::MR * S::MR; // a short k leaves room for more
+  const index nc = S::NC * S::KC / longest / S::NR * S::NR;
   const bool lie = direct(p, ri.end - ri.begin);
-  for (index jc = rj.begin; jc < rj.end; jc += S::NC) {
-    const index jend = smaller(rj.end, jc + S::NC);
-    for (index block = 0; block < blocks; ++block) {
-      const index k0 = p.k * block / blocks, kc = p.k * (block + 1) / blocks - k0;
-      T *panel = pb;
-      for (index j = jc; j < jend; j += S::NR) {
-        const index cols = smaller<index>(S::NR, jend - j);
-        const index width = cols <= S::W ? S::W : S::NR;
-        if (!(lie && cols == width))
-          pack_b(p, j, cols, width, k0, kc, panel);
-        panel += width * kc;
-      }
-      for (index ic = ri.begin; ic < ri.end; ic += S::MC) {
-        const index iend = smaller(ri.end, ic + S::MC);
-        pack_a(p, ic, iend - ic, k0, kc, pa, strip, p.row_sum && jc == 0);
-        T *rows_panel = pa;
-        for (index i = ic; i < iend; i += S::MR) {
-          const index rows = smaller<index>(S::MR, iend - i);
-          panel = pb;
-          for (index j = jc; j < jend; j += S::NR) {
-            const index cols = smaller<index>(S::NR, jend - j);
-            const bool narrow = cols <= S::W;
-            const index width = narrow ? S::W : S::NR;
-            const bool here = lie && cols == width;
-            const T *b = here ? p.b + k0 * p.b_row + j : panel;
-            Tile<T> tile{p.c + i * p.c_row + j,
-                         p.c_row,
-                         cols,
-                         block == 0 && !p.add,
-                         block == blocks - 1,
-                         p.bias ? p.bias + j : nullptr,
-                         p.z ? p.z + i * p.c_row + j : nullptr,
-                         p.act};
-            if (narrow)
-              micro_rows<T, 1>(rows, kc, rows_panel, b, here ? p.b_row : width, tile);
-            else
-              micro_rows<T, 2>(rows, kc, rows_panel, b, here ? p.b_row : width, tile);
-            panel += width * kc;
-          }
-          rows_panel += rows * kc;
-        }
+  for (index block = 0; block < blocks; ++block) {
+    const index k0 = p.k * block / blocks, kc = p.k * (block + 1) / blocks - k0;
+    for (index j = rj.begin; j < rj.end; j += nc) {
+      const Range columns{j, smaller(rj.end, j + nc)};
+      const Panels at{k0, kc, columns, block == 0, block == blocks - 1};
+      pack_columns(p, at, pb, lie);
+      for (index ic = ri.begin; ic < ri.end; ic += mc) {
+        const index iend = smaller(ri.end, ic + mc);
+        if (j == rj.begin || ri.end - ri.begin > mc) // or it is still there
+          for (index i = ic; i < iend; i += S::GROUP)
+            pack_a(p, i, smaller<index>(S::GROUP, iend - i), k0, kc, pa + (i - ic) * kc, strip,
+                   p.row_sum && j == 0);
+        for (index i = ic; i < iend; i += S::MR)
+          tiles(p, i, smaller<index>(S::MR, iend - i), at, pa + (i - ic) * kc, pb, lie);
       }
     }
   }
@@ -349,10 +370,10 @@ template <class T> void sum_rows(const Product<T> &p, T *space) {
   T *strip = space + S::MC * S::KC + S::NR;
   for (index i = 0; i < p.m; ++i)
     p.row_sum[i] = 0;
-  for (index i = 0; i < p.m; i += S::MC)
+  for (index i = 0; i < p.m; i += S::GROUP)
     for (index k = 0; k < p.k; k += S::KC)
-      pack_a(p, i, smaller<index>(S::MC, p.m - i), k, smaller<index>(S::KC, p.k - k), space, strip,
-             true);
+      pack_a(p, i, smaller<index>(S::GROUP, p.m - i), k, smaller<index>(S::KC, p.k - k), space,
+             strip, true);
 }
 
 template <class T> void product(const Product<T> &p, void *workspace, int threads) {
