@@ -41,7 +41,8 @@ class Walk:
             self.add(node, g)
         else:
             self.pending[node.id] = (node, g)
-            heappush(self.heap, node.id)
+            if node.op is not None:
+                heappush(self.heap, node.id)
 
     def run(self, wanted: dict[Node, Any] | None) -> None:
         """Visits every pending node; fills `wanted`, or without it the leaves' gradients."""
@@ -51,17 +52,15 @@ class Walk:
         while held or heap:
             node, g = held or pending.pop(heappop(heap))
             held, op = None, node.op
-            if op is None or node.hooks or selective:
+            if node.hooks or selective:
                 g = self.arrive(node, g, wanted)
-                if op is None:
-                    continue
             if selective or observers:
                 needs = self.needs(node)
                 if not any(needs):
                     continue
                 grads = observed(op.pull)(node, g, graph, needs)
             elif op.plain and not graph and latest[0] > node.id and node.saved is not None:
-                grads = op.rule(g, *node.saved)  # what pull does, with nothing to look after
+                grads = op.rule(g, *node.saved, **node.attrs)  # what pull does, if all is well
             else:
                 grads = op.pull(node, g, graph)
             if type(grads) is not tuple:
@@ -69,21 +68,23 @@ class Walk:
             for parent, gx in zip(node.parents, grads):
                 if parent is None or gx is None:
                     continue
-                simple = gx.shape == parent.shape and not selective
-                if simple and parent.op is not None and not (heap or held):
-                    held = parent, gx
-                    continue
-                if held:
+                simple, leaf = gx.shape == parent.shape and not selective, parent.op is None
+                if held and not leaf:
                     self.start(*held)
                     held = None
+                elif simple and not leaf and not heap:
+                    held = parent, gx
+                    continue
                 if not simple or parent.id in pending:
                     self.deliver(node, parent, gx, is_fresh(gx, g, grads, node))
                     continue
                 self.start(parent, gx)
-                if parent.op is None and is_fresh(gx, g, grads, node):
+                if leaf and is_fresh(gx, g, grads, node):
                     self.own.add(parent.id)
             if free and op.keeps_arrays:
                 node.saved = None
+        for node, g in list(pending.values()):  # the leaves
+            self.arrive(node, g, wanted)
 
     def needs(self, node: Node) -> tuple[bool, ...]:
         """Which inputs' gradients a rule has to compute."""
@@ -103,7 +104,7 @@ class Walk:
         if waiting:
             self.add(parent, gx)
             return
-        if key not in self.pending:
+        if key not in self.pending and parent.op is not None:
             heappush(self.heap, key)
         self.pending[key] = parent, gx
         if fresh:

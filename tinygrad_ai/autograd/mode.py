@@ -139,7 +139,9 @@ class recording:
         self.mode = mode
 
     def __enter__(self) -> None:
-        self.before, state.grad = state._grad, self.mode
+        self.before, state._grad = state._grad, self.mode
+        if state.mode != 2:
+            state.mode = int(self.mode)
 
     def __exit__(self, *_: object) -> None:
         state.grad = self.before

@@ -29,7 +29,7 @@ from ..backend.storage import latest, user_place
 from ..tensor import Node, Tensor, wrap
 from .mode import state
 from .outputs import outputs
-from .saved import check_unchanged, freed, picker, said_clearly
+from .saved import check_unchanged, freed, picker, said_clearly, taking
 from .unwrap import unwrap
 
 REGISTRY: dict[str, Op] = {}
@@ -43,6 +43,7 @@ class Op:
     The result of a `view` op may share its input's memory.
     """
 
+    plain = True  # the walk may call the rule itself
     rule: Callable[..., Any]
     align: Callable[[Op, tuple[Any, ...]], tuple[Any, ...]]  # promote.py: it needs an op itself
 
@@ -57,7 +58,7 @@ class Op:
         attrs = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
         self.attrs, self.keep = tuple(attrs), tuple[str, ...]()
         self.defaults = {k: v for k, v in attrs.items() if v is not inspect.Parameter.empty}
-        self.differentiable = self.asks_needs = self.plain = False
+        self.differentiable = self.asks_needs = False
         self.pick: Callable[[Any], Any] | None = None
         REGISTRY[self.name] = self
 
@@ -70,16 +71,16 @@ class Op:
         names = tuple(p.name for p in parameters if p.kind is not p.KEYWORD_ONLY)
         self.asks_needs = names[-1:] == ("needs",)
         self.keep = names[:-1] if self.asks_needs else names
-        self.rule_attrs = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-        self.plain = not self.rule_attrs
+        attrs = tuple(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
         known = {"y", *self.inputs}
         known |= {name + end for name in self.inputs for end in ("_shape", "_dtype")}
-        for name in (*(set(self.keep) - known), *(set(self.rule_attrs) - set(self.attrs))):
+        for name in (*(set(self.keep) - known), *(set(attrs) - set(self.attrs))):
             raise TypeError(f"the rule of op {self.name} asks for {name!r}, which it does not have")
         self.sources = [self.source(name) for name in self.keep]
         self.pick = picker([*self.inputs, "y", "needs"], names)
         self.keeps_arrays = any(name == "y" or name in self.inputs for name in self.keep)
-        self.rule, self.differentiable = rule, True
+        self.rule = rule if set(attrs) == set(self.attrs) else taking(rule, attrs)
+        self.differentiable = True
         return rule
 
     def __call__(self, *args: Any, **attrs: Any) -> Any:
@@ -111,7 +112,7 @@ class Op:
             y = tuple([be.as_array(a) for a in y])
         elif type(y) not in backend.TABLE:
             y = be.as_array(y)  # NumPy's reductions give scalars
-        if self.differentiable and any(parents) and state.grad:
+        if self.differentiable and any(parents) and state._grad:
             return self.record(parents, arrays, y, attrs)
         return tuple([wrap(a) for a in y]) if type(y) is tuple else wrap(y)
 
@@ -155,9 +156,7 @@ class Op:
             saved = self.examined(node, graph)
         if needs and self.asks_needs:
             saved = (*saved[:-1], needs)
-        if self.rule_attrs:
-            return self.rule(g, *saved, **{k: node.attrs[k] for k in self.rule_attrs})
-        return self.rule(g, *saved)
+        return self.rule(g, *saved, **node.attrs)
 
     def examined(self, node: Node, graph: bool) -> tuple[Any, ...]:
         """What a node saved, checked; as Tensors with their history if a graph is wanted."""

@@ -19,6 +19,13 @@ def picker(given: list[str], names: tuple[str, ...]) -> Callable[[Any], Any] | N
     return itemgetter(*places) if len(places) > 1 else itemgetter(slice(places[0], places[0] + 1))
 
 
+def taking(rule: Callable[..., Any], attrs: tuple[str, ...]) -> Callable[..., Any]:
+    """A rule that is given all of a node's attributes, and uses these."""
+    if not attrs:
+        return lambda g, *saved, **_: rule(g, *saved)
+    return lambda g, *saved, **given: rule(g, *saved, **{name: given[name] for name in attrs})
+
+
 def freed(node: Node) -> GraphFreedError:
     return GraphFreedError(
         f"backward through {node.name()} a second time: what it saved was freed by the "

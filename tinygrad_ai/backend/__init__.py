@@ -68,11 +68,11 @@ def is_array(value: Any) -> bool:
 
 def common(arrays: Any) -> Backend:
     """The one backend of these arguments; DeviceError if they live on different devices."""
-    found = {id(be): be for be in (TABLE.get(type(a)) for a in arrays) if be is not None}
+    found = [TABLE[kind] for kind in {type(a) for a in arrays} if kind in TABLE]
     if len(found) > 1:
-        names = " and ".join(str(be.device) for be in found.values())
+        names = " and ".join([str(be.device) for be in found])
         raise DeviceError(f"expected all tensors on one device, got {names}", "x.to(device)")
-    return next(iter(found.values()), numpy)
+    return found[0] if found else numpy
 
 
 def asarray(data: Any, dtype: Any = None, where: Any = None, copy: bool | None = None) -> Any:

@@ -59,7 +59,8 @@ class _Activation(Module):
             setattr(self, name, value)
 
     def forward(self, input: Tensor) -> Tensor:
-        return type(self).function(input, *[getattr(self, name) for name in self.options])
+        own = self.__dict__
+        return type(self).function(input, *[own[name] for name in self.options])
 
     def extra_repr(self) -> str:
         parts = [f"{name}={getattr(self, name)!r}" for name in self.shown]

@@ -64,7 +64,8 @@ class _Loss(Module):
                 setattr(self, name, value)
 
     def forward(self, *tensors: Tensor) -> Tensor:
-        options = {name: getattr(self, name) for name in self._options}
+        own = self.__dict__
+        options = {name: own[name] for name in self._options}
         return type(self).function(*tensors, **options)
 
 

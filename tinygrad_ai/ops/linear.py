@@ -98,16 +98,16 @@ def linear(input: Any, weight: Any, bias: Any = None, *, act: str | None = None)
     `act` (our addition to PyTorch's signature) is the activation f: None, "relu", "leaky_relu",
     "sigmoid", "tanh", "gelu", "gelu_tanh" or "silu". ShapeError if the sizes do not fit.
     """
-    if weight.ndim == 1:
+    of_x, of_w = input.shape, weight.shape
+    if len(of_w) == 1:
         return linear(input, reshape(weight, (1, -1)), bias, act=act)[..., 0]
-    if not input.ndim or input.shape[-1] != weight.shape[-1]:
+    if not of_x or of_x[-1] != of_w[-1]:
         raise ShapeError(
-            f"expected x.shape[-1] == {weight.shape[-1]}, got {tuple(input.shape)}",
-            _fix(input, weight.shape[-1]),
+            f"expected x.shape[-1] == {of_w[-1]}, got {tuple(of_x)}", _fix(input, of_w[-1])
         )
-    if input.ndim == 1:
+    if len(of_x) == 1:
         return linear(reshape(input, (1, -1)), weight, bias, act=act)[0]
-    if bias is not None and tuple(bias.shape) != (weight.shape[0],):
+    if bias is not None and bias.shape != of_w[:1]:
         z = _linear(input, weight) + bias  # broadcast, as PyTorch allows
         return z if act is None else _activate(z, act=act)
     if act in FROM_INPUT:

@@ -80,8 +80,9 @@ class Optimizer:
                 loss = closure()
         with recording(False):
             for group in self.param_groups:
-                params = [p for p in group["params"] if p.grad is not None]
-                grads: list[Any] = [p.grad.detach() for p in params]
+                grads: list[Any] = [p.grad for p in group["params"]]
+                params = [p for p, g in zip(group["params"], grads) if g is not None]
+                grads = [g.detach() if g.node else g for g in grads if g is not None]
                 if group.get("maximize"):
                     grads = [-g for g in grads]
                 states = [self.state_of(p, group) for p in params]
