@@ -8,25 +8,23 @@ namespace tinygrad_ai::ISA {
 
 template <class T> void layer_norm(const LayerNorm<T> &s, int threads) {
   using V = typename Vec<T>::type;
-  parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
-    for (index r = begin; r < end; ++r) {
-      const T *x = s.x + r * s.width;
-      T *y = s.y + r * s.width;
-      const T mean = sum_over<T>(s.width, [&](auto size, index i) { return get<V>(x + i, size); }) /
-                     T(s.width);
-      const T squares = sum_over<T>(s.width, [&](auto size, index i) {
-        V d = get<V>(x + i, size, mean) - mean;
-        return d * d;
-      });
-      const T rstd = 1 / root(squares / T(s.width) + T(s.eps));
-      s.mean[r] = mean;
-      s.rstd[r] = rstd;
-      over<T>(s.width, [&](auto size, index i) {
-        V v = (get<V>(x + i, size) - mean) * rstd;
-        v = s.w ? v * get<V>(s.w + i, size) : v;
-        put(y + i, s.b ? v + get<V>(s.b + i, size) : v, size);
-      });
-    }
+  by_row(s.count, s.width, threads, [&](index r) {
+    const T *x = s.x + r * s.width;
+    T *y = s.y + r * s.width;
+    const T mean =
+        sum_over<T>(s.width, [&](auto size, index i) { return get<V>(x + i, size); }) / T(s.width);
+    const T squares = sum_over<T>(s.width, [&](auto size, index i) {
+      V d = get<V>(x + i, size, mean) - mean;
+      return d * d;
+    });
+    const T rstd = 1 / root(squares / T(s.width) + T(s.eps));
+    s.mean[r] = mean;
+    s.rstd[r] = rstd;
+    over<T>(s.width, [&](auto size, index i) {
+      V v = (get<V>(x + i, size) - mean) * rstd;
+      v = s.w ? v * get<V>(s.w + i, size) : v;
+      put(y + i, s.b ? v + get<V>(s.b + i, size) : v, size);
+    });
   });
 }
 
@@ -68,7 +66,7 @@ void layer_norm_rows(const LayerNormGrad<T> &s, Range rows, T *gw, T *gb) {
 
 template <class T> void layer_norm_grad(const LayerNormGrad<T> &s, void *workspace, int threads) {
   T *space = static_cast<T *>(workspace);
-  const index wide = padded(s.width), useful = 1 + s.count / (4 * grain<T>(s.width));
+  const index wide = padded(s.width), useful = 1 + s.count / (4 * grain(s.width));
   const int n = static_cast<int>(smaller<index>(threads, useful));
   on_threads(n, [&](int t) {
     T *own = space + t * 2 * wide;

@@ -50,7 +50,15 @@ template <class T> ALWAYS_INLINE T exp_sum(const T *x, T *y, index n, T shift) {
   return sum;
 }
 
-template <class T> index grain(index width) { return 1 + 4096 / (width > 0 ? width : 1); }
+constexpr index grain(index width) { return 1 + 4096 / (width > 0 ? width : 1); }
+
+// f(r) for each row, by as many threads as have a few thousand numbers to look at.
+template <class F> void by_row(index rows, index width, int threads, const F &f) {
+  parallel(rows, 1, grain(width), threads, [&](index r, index end) {
+    for (; r < end; ++r)
+      f(r);
+  });
+}
 
 template <class T> ALWAYS_INLINE T weight_of(const Labels<T> &labels, index row) {
   const std::int64_t label = labels.target[row];
@@ -70,17 +78,15 @@ template <class T> double total_weight(const Labels<T> &labels, index rows) {
 }
 
 template <class T> void cross_entropy(const CrossEntropy<T> &s, int threads) {
-  parallel(s.rows, 1, grain<T>(s.classes), threads, [&](index begin, index end) {
-    for (index r = begin; r < end; ++r) {
-      const std::int64_t label = s.labels.target[r];
-      s.loss[r] = 0, s.lse[r] = -lowest<T>();
-      if (label == s.labels.ignore)
-        continue;
-      const T *x = s.x + r * s.classes;
-      T top = top_of(x, s.classes);
-      s.lse[r] = log_of(exp_sum<T>(x, nullptr, s.classes, top)) + top;
-      s.loss[r] = (s.lse[r] - x[label]) * weight_of(s.labels, r);
-    }
+  by_row(s.rows, s.classes, threads, [&](index r) {
+    const std::int64_t label = s.labels.target[r];
+    s.loss[r] = 0, s.lse[r] = -lowest<T>();
+    if (label == s.labels.ignore)
+      return;
+    const T *x = s.x + r * s.classes;
+    T top = top_of(x, s.classes);
+    s.lse[r] = log_of(exp_sum<T>(x, nullptr, s.classes, top)) + top;
+    s.loss[r] = (s.lse[r] - x[label]) * weight_of(s.labels, r);
   });
   if (!s.total)
     return;
@@ -92,79 +98,69 @@ template <class T> void cross_entropy_grad(const CrossEntropyGrad<T> &s, int thr
   using V = typename Vec<T>::type;
   constexpr index w = Vec<T>::width;
   const T share = s.mean ? T(1 / total_weight(s.labels, s.rows)) : T(1);
-  parallel(s.rows, 1, grain<T>(s.classes), threads, [&](index begin, index end) {
-    for (index r = begin; r < end; ++r) {
-      const T *x = s.x + r * s.classes;
-      T *y = s.y + r * s.classes;
-      const std::int64_t label = s.labels.target[r];
-      if (label == s.labels.ignore) {
-        __builtin_memset(y, 0, s.classes * sizeof(T));
-        continue;
-      }
-      const T scale = s.g[r * s.g_step] * weight_of(s.labels, r) * share;
-      exp_sum(x, y, s.classes, s.lse[r]);
-      y[label] -= 1;
-      index i = 0;
-      for (; i + w <= s.classes; i += w)
-        store(y + i, load<V>(y + i) * scale);
-      for (; i < s.classes; ++i)
-        y[i] *= scale;
+  by_row(s.rows, s.classes, threads, [&](index r) {
+    const T *x = s.x + r * s.classes;
+    T *y = s.y + r * s.classes;
+    const std::int64_t label = s.labels.target[r];
+    if (label == s.labels.ignore) {
+      __builtin_memset(y, 0, s.classes * sizeof(T));
+      return;
     }
+    const T scale = s.g[r * s.g_step] * weight_of(s.labels, r) * share;
+    exp_sum(x, y, s.classes, s.lse[r]);
+    y[label] -= 1;
+    index i = 0;
+    for (; i + w <= s.classes; i += w)
+      store(y + i, load<V>(y + i) * scale);
+    for (; i < s.classes; ++i)
+      y[i] *= scale;
   });
 }
 
 template <class T> void softmax(const Rows<T> &s, int threads) {
-  parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
-    for (index r = begin; r < end; ++r) {
-      const T *x = s.x + r * s.width;
-      T *y = s.y + r * s.width;
-      const T scale = 1 / exp_sum(x, y, s.width, top_of(x, s.width));
-      for (index i = 0; i < s.width; ++i)
-        y[i] *= scale;
-    }
+  by_row(s.count, s.width, threads, [&](index r) {
+    const T *x = s.x + r * s.width;
+    T *y = s.y + r * s.width;
+    const T scale = 1 / exp_sum(x, y, s.width, top_of(x, s.width));
+    for (index i = 0; i < s.width; ++i)
+      y[i] *= scale;
   });
 }
 
 template <class T> void log_softmax(const Rows<T> &s, int threads) {
-  parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
-    for (index r = begin; r < end; ++r) {
-      const T *x = s.x + r * s.width;
-      T *y = s.y + r * s.width;
-      T top = top_of(x, s.width);
-      T lse = log_of(exp_sum<T>(x, nullptr, s.width, top));
-      for (index i = 0; i < s.width; ++i)
-        y[i] = x[i] - top - lse; // top first: the sum of both may round lse away
-    }
+  by_row(s.count, s.width, threads, [&](index r) {
+    const T *x = s.x + r * s.width;
+    T *y = s.y + r * s.width;
+    T top = top_of(x, s.width);
+    T lse = log_of(exp_sum<T>(x, nullptr, s.width, top));
+    for (index i = 0; i < s.width; ++i)
+      y[i] = x[i] - top - lse; // top first: the sum of both may round lse away
   });
 }
 
 // gx = y (g - Σ g y)
 template <class T> void softmax_grad(const RowsGrad<T> &s, int threads) {
   using V = typename Vec<T>::type;
-  parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
-    for (index r = begin; r < end; ++r) {
-      const T *g = s.g + r * s.width, *y = s.y + r * s.width;
-      T *gx = s.gx + r * s.width;
-      const T both = sum_over<T>(
-          s.width, [&](auto size, index i) { return get<V>(g + i, size) * get<V>(y + i, size); });
-      for (index i = 0; i < s.width; ++i)
-        gx[i] = y[i] * (g[i] - both);
-    }
+  by_row(s.count, s.width, threads, [&](index r) {
+    const T *g = s.g + r * s.width, *y = s.y + r * s.width;
+    T *gx = s.gx + r * s.width;
+    const T both = sum_over<T>(
+        s.width, [&](auto size, index i) { return get<V>(g + i, size) * get<V>(y + i, size); });
+    for (index i = 0; i < s.width; ++i)
+      gx[i] = y[i] * (g[i] - both);
   });
 }
 
 // gx = g - eʸ Σ g
 template <class T> void log_softmax_grad(const RowsGrad<T> &s, int threads) {
   using V = typename Vec<T>::type;
-  parallel(s.count, 1, grain<T>(s.width), threads, [&](index begin, index end) {
-    for (index r = begin; r < end; ++r) {
-      const T *g = s.g + r * s.width, *y = s.y + r * s.width;
-      T *gx = s.gx + r * s.width;
-      const T all = sum_over<T>(s.width, [&](auto size, index i) { return get<V>(g + i, size); });
-      over<T>(s.width, [&](auto size, index i) {
-        put(gx + i, get<V>(g + i, size) - exp_down(get<V>(y + i, size)) * all, size);
-      });
-    }
+  by_row(s.count, s.width, threads, [&](index r) {
+    const T *g = s.g + r * s.width, *y = s.y + r * s.width;
+    T *gx = s.gx + r * s.width;
+    const T all = sum_over<T>(s.width, [&](auto size, index i) { return get<V>(g + i, size); });
+    over<T>(s.width, [&](auto size, index i) {
+      put(gx + i, get<V>(g + i, size) - exp_down(get<V>(y + i, size)) * all, size);
+    });
   });
 }
 
