@@ -11,10 +11,10 @@ from .report import title
 from .results import OURS, REFERENCE, Results
 from .targets import share_of_floor
 
-# Ours stands out; PyTorch's three are of one family.
+# Ours stand out; PyTorch's three are of one family.
 COLORS = {
-    "tinygrad_ai": "#d1495b", "pytorch": "#1f4e79", "pytorch-fused": "#4f86b8",
-    "pytorch-compiled": "#9cc0df", "jax": "#7a9e7e", "numpy": "#b8b2a7",
+    "tinygrad_ai": "#d1495b", "tinygrad_ai-fused": "#ecaab2", "pytorch": "#1f4e79",
+    "pytorch-fused": "#4f86b8", "pytorch-compiled": "#9cc0df", "jax": "#7a9e7e", "numpy": "#b8b2a7",
 }  # fmt: skip
 GRAY = "#555555"
 CUT = 2.0  # times PyTorch's; a bar beyond is cut and its value written

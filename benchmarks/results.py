@@ -80,10 +80,15 @@ class Results:
         a, b = self.get(job, case, mine), self.get(job, case, theirs)
         return ratio(a, b) if a and b else None
 
+    def fastest(self, job: str, case: str, among: Iterable[str]) -> str | None:
+        """Who has the smallest median."""
+        found = [c for c in among if self.get(job, case, c)]
+        return min(found, key=lambda c: self.figures[Key(job, case, c)].median, default=None)
+
     def fastest_peer(self, job: str, case: str) -> str | None:
-        """Who has the smallest median, ourselves left out."""
+        """The same, ourselves left out."""
         peers = [c for c in self.contenders(job, case) if not c.startswith(OURS)]
-        return min(peers, key=lambda c: self.figures[Key(job, case, c)].median, default=None)
+        return self.fastest(job, case, peers)
 
     def save(self, path: Path) -> None:
         figures = [{**k._asdict(), **asdict(f)} for k, f in self.figures.items()]

@@ -10,6 +10,9 @@ CONTENDERS = {
     for c in (
         Contender("tinygrad_ai", "tinygrad_ai", f"{HERE}.ours"),
         Contender(
+            "tinygrad_ai-fused", "tinygrad_ai, activation in the layer", f"{HERE}.ours", "fused"
+        ),
+        Contender(
             "tinygrad_ai-plain", "tinygrad_ai, not compiled", f"{HERE}.ours",
             env={"TINYGRAD_AI_NATIVE": "0"},
         ),

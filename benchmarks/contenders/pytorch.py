@@ -31,9 +31,9 @@ def compiled_step(data: StepData) -> Task:
     def compiled(function: Any) -> Any:
         return torch.compile(function, dynamic=False)
 
-    task = tutorial.step(torch, torch.nn, torch.optim, data, compiled, fused=True)
+    task = tutorial.step(torch, torch.nn, torch.optim, data, compiled=compiled, fused=True)
     try:
-        tutorial.step(torch, torch.nn, torch.optim, data, compiled, fused=True).run()
+        tutorial.step(torch, torch.nn, torch.optim, data, compiled=compiled, fused=True).run()
     except Exception as error:
         first = str(error).strip().splitlines()[:1] or [""]
         raise LeftOut(f"torch.compile failed: {type(error).__name__}: {first[0]}") from error

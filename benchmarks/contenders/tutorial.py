@@ -12,7 +12,7 @@ from ..step import LEARNING_RATE, StepData
 from ..worker import Task
 
 
-def model_of(nn: Any, sizes: tuple[int, int, int]) -> Any:
+def network(nn: Any, sizes: tuple[int, int, int]) -> Any:
     """The network of the README."""
 
     class AILargeModel(nn.Module):
@@ -29,11 +29,11 @@ def model_of(nn: Any, sizes: tuple[int, int, int]) -> Any:
 
 
 def step(
-    lib: Any, nn: Any, optim: Any, data: StepData,
+    lib: Any, nn: Any, optim: Any, data: StepData, build: Callable[..., Any] = network,
     compiled: Callable[[Any], Any] | None = None, **options: Any,
 ) -> Task:  # fmt: skip
     """One training step; with `compiled`, model and loss go through it as one function."""
-    model = model_of(nn, data.sizes)
+    model = build(nn, data.sizes)
     model.load_state_dict({name: lib.tensor(w) for name, w in data.weights.items()})
     criterion = nn.CrossEntropyLoss()
     optimizer = optim.Adam(model.parameters(), lr=LEARNING_RATE, **options)

@@ -17,10 +17,10 @@ template <class T> struct Shape {
   static constexpr int MR = 6;
 #endif
   static constexpr int NR = 2 * W;
-  static constexpr index KC = 2048 / sizeof(T); // a panel of a stays in the first cache
-  static constexpr index MC = MR * 80;
+  static constexpr index KC = 3200 / sizeof(T); // a panel of a stays in the first cache
+  static constexpr index MC = MR * 64;
   static constexpr index GROUP = MR * 8; // rows of a that are packed together
-  static constexpr index NC = NR * 8;    // a block of b stays in the second
+  static constexpr index NC = NR * 5;    // a block of b stays in the second
 };
 
 // W rows as they lie, or fewer, into panel[k][row], W steps along k at a time.

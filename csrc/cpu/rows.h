@@ -50,9 +50,10 @@ template <class T> ALWAYS_INLINE T exp_sum(const T *x, T *y, index n, T shift) {
   return sum;
 }
 
-constexpr index grain(index width) { return 1 + 4096 / (width > 0 ? width : 1); }
+// Rows that are worth a thread: a few thousand numbers, or fewer where each row is short.
+constexpr index grain(index width) { return 1 + 4096 / (width > 64 ? width : 64); }
 
-// f(r) for each row, by as many threads as have a few thousand numbers to look at.
+// f(r) for each row.
 template <class F> void by_row(index rows, index width, int threads, const F &f) {
   parallel(rows, 1, grain(width), threads, [&](index r, index end) {
     for (; r < end; ++r)
