@@ -6,41 +6,47 @@
 
 #pragma once
 
+#ifndef DEVICE_CALL // CUDA sets what its functions need
+#define DEVICE_CALL
+#endif
+
 struct None {
-  template <class V> static V value(V z) { return z; }
-  template <class V> static V slope(V v) { return v * 0 + 1; }
+  template <class V> DEVICE_CALL static V value(V z) { return z; }
+  template <class V> DEVICE_CALL static V slope(V v) { return v * 0 + 1; }
 };
 
 struct Relu {
-  template <class V> static V value(V z) { return select(z < 0, V{}, z); }
-  template <class V> static V slope(V v) { return select(v > 0, v * 0 + 1, v * 0); }
+  template <class V> DEVICE_CALL static V value(V z) { return select(z < 0, V{}, z); }
+  template <class V> DEVICE_CALL static V slope(V v) { return select(v > 0, v * 0 + 1, v * 0); }
 };
 
 struct LeakyRelu {
-  template <class V> static V value(V z) { return select(z > 0, z, z * real_of<V>(0.01)); }
-  template <class V> static V slope(V v) {
+  template <class V> DEVICE_CALL static V value(V z) {
+    return select(z > 0, z, z * real_of<V>(0.01));
+  }
+  template <class V> DEVICE_CALL static V slope(V v) {
     V one = V{} + 1;
     return select(v > 0, one, one * real_of<V>(0.01));
   }
 };
 
 struct Sigmoid {
-  template <class V> static V value(V z) { return 1 / (1 + exp_of(-z)); }
-  template <class V> static V slope(V y) { return y * (1 - y); }
+  template <class V> DEVICE_CALL static V value(V z) { return 1 / (1 + exp_of(-z)); }
+  template <class V> DEVICE_CALL static V slope(V y) { return y * (1 - y); }
 };
 
 struct Tanh {
-  template <class V> static V value(V z) { return tanh_of(z); }
-  template <class V> static V slope(V y) { return 1 - y * y; }
+  template <class V> DEVICE_CALL static V value(V z) { return tanh_of(z); }
+  template <class V> DEVICE_CALL static V slope(V y) { return 1 - y * y; }
 };
 
 // x Φ(x)
 struct Gelu {
-  template <class V> static V cdf(V z) {
+  template <class V> DEVICE_CALL static V cdf(V z) {
     return real_of<V>(0.5) * erfc_of(z * real_of<V>(-0.70710678118654752440));
   }
-  template <class V> static V value(V z) { return z * cdf(z); }
-  template <class V> static V slope(V z) {
+  template <class V> DEVICE_CALL static V value(V z) { return z * cdf(z); }
+  template <class V> DEVICE_CALL static V slope(V z) {
     V density = real_of<V>(0.39894228040143267794) * exp_down(z * z * real_of<V>(-0.5));
     return cdf(z) + z * density;
   }
@@ -48,11 +54,13 @@ struct Gelu {
 
 // x (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2
 struct GeluTanh {
-  template <class V> static V inner(V z) {
+  template <class V> DEVICE_CALL static V inner(V z) {
     return tanh_of(real_of<V>(0.79788456080286535588) * (z + real_of<V>(0.044715) * z * z * z));
   }
-  template <class V> static V value(V z) { return real_of<V>(0.5) * z * (1 + inner(z)); }
-  template <class V> static V slope(V z) {
+  template <class V> DEVICE_CALL static V value(V z) {
+    return real_of<V>(0.5) * z * (1 + inner(z));
+  }
+  template <class V> DEVICE_CALL static V slope(V z) {
     V t = inner(z);
     V rise = real_of<V>(0.79788456080286535588) * (1 + real_of<V>(0.134145) * z * z);
     return real_of<V>(0.5) * (1 + t + z * (1 - t * t) * rise);
@@ -61,8 +69,8 @@ struct GeluTanh {
 
 // x / (1 + e⁻ˣ)
 struct Silu {
-  template <class V> static V value(V z) { return z * Sigmoid::value(z); }
-  template <class V> static V slope(V z) {
+  template <class V> DEVICE_CALL static V value(V z) { return z * Sigmoid::value(z); }
+  template <class V> DEVICE_CALL static V slope(V z) {
     V s = Sigmoid::value(z);
     return s * (1 + z * (1 - s));
   }
