@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: train test lint types bench sanitize clean
+.PHONY: train test lint types bench gpu sanitize clean
 
 train: $(VENV)/.plot
 	$(RUN) -m tinygrad_ai train $(ARGS)
@@ -23,6 +23,11 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(RUN) -m tinygrad_ai bench all $(ARGS)
+
+# On a machine with a GPU, without network: with the packages that its own Python has.
+gpu:
+	$(PYTHON) -m venv --system-site-packages --without-pip build/gpu
+	build/gpu/bin/python -m benchmarks.gpu $(ARGS)
 
 # The kernels' tests in a copy of the tree, built to stop at the first wrong access or overflow.
 SANITIZED := build/sanitize
