@@ -17,7 +17,8 @@ struct None {
 
 struct Relu {
   template <class V> DEVICE_CALL static V value(V z) { return select(z < 0, V{}, z); }
-  template <class V> DEVICE_CALL static V slope(V v) { return select(v > 0, v * 0 + 1, v * 0); }
+  // Not v times anything, which is NaN where v is infinite. For NaN it is 1, as in PyTorch.
+  template <class V> DEVICE_CALL static V slope(V v) { return select(v <= 0, V{}, V{} + 1); }
 };
 
 struct LeakyRelu {

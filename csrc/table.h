@@ -124,14 +124,14 @@ template <class T> struct Dropout { // y = keep ? scale x : 0 x
 template <class T> struct CrossEntropy {
   const T *x;
   Labels<T> labels;
-  T *loss, *lse;
+  T *loss;
   T *total; // the sum of all losses, or their mean, or nullptr
   bool mean;
   index rows, classes;
 };
 
 template <class T> struct CrossEntropyGrad {
-  const T *g, *x, *lse;
+  const T *g, *x;
   index g_step; // 1, or 0 where g is one number for all rows
   Labels<T> labels;
   T *y;

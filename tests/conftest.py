@@ -11,6 +11,12 @@ from tests.native_help import SETS
 from tinygrad_ai.backend import native
 
 
+def pytest_report_header() -> str:
+    if native.module is None:
+        return f"compiled kernels: NOT TESTED, {native.reason}"
+    return f"compiled kernels: {', '.join(SETS)}"
+
+
 @pytest.fixture(params=SETS)
 def isa(request: pytest.FixtureRequest) -> Iterator[str]:
     before = native.module.isa()

@@ -44,7 +44,7 @@ def both(entry: str, *args: Any, **options: Any) -> tuple[Any, Any]:
     """What the compiled entry gives, and what the plain one does."""
     fast = getattr(be, entry)
     assert fast.func in native.ENTRIES
-    with native.switched(be, False):
+    with native.switched_off(be):
         plain = getattr(be, entry)(*args, **options)
     return fast(*args, **options), plain
 

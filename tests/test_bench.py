@@ -211,7 +211,9 @@ def test_the_floor_by_hand() -> None:
 
 def test_targets_pass_and_fail() -> None:
     found = {t.text.split(": ")[1]: t for t in targets.targets(made_up(**TIMES))}
-    assert found["our best / fastest peer (pytorch)"].value == 0.625  # 2.5 of 4 ms
+    assert (
+        found["our best / fastest peer (tinygrad_ai-fused / pytorch)"].value == 0.625
+    )  # 2.5 of 4 ms
     assert found["ours / PyTorch"].value == 0.5 and found["ours / PyTorch"].passed
     share = found["our best, share of the floor"]
     assert share.at_least and not share.passed
@@ -305,12 +307,21 @@ def test_without_the_repository_one_line_says_so(monkeypatch: Any, tmp_path: Pat
         bench.add_arguments(argparse.ArgumentParser())
 
 
+def test_a_file_that_cannot_be_written_is_said_before_anything_is_measured(
+    tmp_path: Path, capsys: Any
+) -> None:
+    for option in ("--json", "--picture"):
+        args = parsed("step", option, str(tmp_path / "none" / "a"))
+        assert command.run(args) == 2
+        assert "bench: cannot write" in capsys.readouterr().err
+
+
 def test_a_quick_run(tmp_path: Path) -> None:
     only = ["--only", "tinygrad_ai,numpy", "--batch", "8", "--json", str(tmp_path / "a.json")]
     argv = [sys.executable, "-m", "tinygrad_ai", "bench", "step", "--quick", "--threads", "1"]
     done = subprocess.run([*argv, *only], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "NumPy by hand" in done.stdout and "our best / fastest peer (numpy)" in done.stdout
+    assert "NumPy by hand" in done.stdout and "fastest peer (tinygrad_ai / numpy)" in done.stdout
     results = Results.load(tmp_path / "a.json")
     assert results.contenders("step", "784-1024-10, batch 8") == ["tinygrad_ai", "numpy"]
     assert results.machine["threads"] == 1 and results.settings["batches"] == [8]

@@ -41,6 +41,8 @@ CASES: list[tuple[Any, type[Exception], str]] = [
     (lambda: F.cross_entropy(ta.zeros(2, 3), ta.tensor([0, 1, 2])), RuntimeError, "expected one label for each row of scores, got scores (2, 3) and labels (3,)\n  fix: scores (N, C) go with labels (N)"),
     (lambda: F.cross_entropy(ta.zeros(2, 3).long(), ta.tensor([0, 1])), TypeError, "expected floating-point scores, got int64\n  fix: input.float()"),
     (lambda: F.linear(ta.zeros(2, 3), ta.zeros(4, 5)), RuntimeError, "expected x.shape[-1] == 5, got (2, 3)"),
+    (lambda: nn.Linear(3, 4, activation="foo"), ValueError, "expected activation to be None or one of relu, leaky_relu, sigmoid, tanh, gelu, gelu_tanh, silu, got 'foo'"),
+    (lambda: F.linear(ta.zeros(2, 3), ta.zeros(4, 3), act="foo"), ValueError, "expected act to be None or one of relu, leaky_relu, sigmoid, tanh, gelu, gelu_tanh, silu, got 'foo'"),
     (lambda: F.conv2d(ta.zeros(1, 2, 4, 4), ta.zeros(3, 3, 2, 2)), RuntimeError, "conv2d expected 3 input channels for a weight (3, 3, 2, 2) and 1 groups, got (1, 2, 4, 4)"),
     (lambda: F.embedding(ta.tensor([4]), ta.zeros(3, 2)), IndexError, "embedding: index 4 is out of range for size 3"),
     (lambda: F.layer_norm(X, (3,), ta.ones(2)), RuntimeError, "layer_norm expected a weight of shape (3,), got (2,)"),

@@ -19,6 +19,7 @@ import tinygrad_ai as ta
 from tests.twins import same
 from tinygrad_ai.autograd import graph, op
 from tinygrad_ai.autograd.mode import state
+from tinygrad_ai.autograd.op import REGISTRY
 
 
 def leaf(values: Any, T: Any = ta) -> Any:
@@ -353,6 +354,27 @@ def test_backward_inputs_give_gradients_of_their_own() -> None:
     (a + b).backward(seed, inputs=[a, b])
     a.grad.array[...] = 7.0
     assert b.grad.tolist() == [1.0, 1.0] and seed.tolist() == [1.0, 1.0]
+
+
+def test_a_gradient_that_is_an_attribute_stays_its_owners() -> None:
+    w = np.array([1.0, 2.0, 3.0])
+
+    @op
+    def weighed(be: Any, x: Any, *, w: Any) -> Any:
+        """y = Σ w x;   gx = g w"""
+        return be.sum(x * w)
+
+    @weighed.vjp
+    def _(g: Any, *, w: Any) -> Any:
+        return w if g == 1 else g * w
+
+    try:
+        x = leaf([1.0, 1.0, 1.0])
+        for _ in range(2):
+            weighed(x, w=w).backward()
+        assert x.grad.tolist() == [2.0, 4.0, 6.0] and w.tolist() == [1.0, 2.0, 3.0]
+    finally:
+        del REGISTRY["weighed"]
 
 
 # ---- memory

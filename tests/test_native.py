@@ -17,8 +17,9 @@ import tinygrad_ai as ta
 import tinygrad_ai.nn as nn
 import tinygrad_ai.nn.functional as F
 from tests.native_help import FLOATS, NATIVE, SETS, both, close, layouts, normal
-from tinygrad_ai.backend import kernels, native
+from tinygrad_ai.backend import accelerators, kernels, native
 from tinygrad_ai.backend import numpy as be
+from tinygrad_ai.errors import DeviceError
 
 pytestmark = NATIVE
 
@@ -112,21 +113,22 @@ def test_softmax_and_cross_entropy(isa: str, threads: int, shape: Any, dtype: An
         for how in itertools.product([target], [weight], [-7], ["none", "sum", "mean"]):
             if how[-1] == "mean" and (target == -7).all():
                 continue  # 0 / 0, see below
-            for mine, plain in zip(*both("cross_entropy", rows, *how), strict=True):
-                close(mine, plain)
+            close(*both("cross_entropy", rows, *how))
             for given in (g, np.broadcast_to(g[0], g.shape), g[:1].reshape(()), g[0]):
-                close(*both("cross_entropy_grad", given, rows, plain, *how))
+                close(*both("cross_entropy_grad", given, rows, *how))
     for wrong in (-1, shape[-1]):
         labels = np.full(len(rows), wrong)
         assert native.module.cross_entropy(rows, labels, None, -7, "sum") is None
-        assert native.module.cross_entropy_grad(g, rows, g, labels, None, -7, "sum") is None
+        assert native.module.cross_entropy_grad(g, rows, labels, None, -7, "sum") is None
 
 
 def test_a_mean_over_no_labels_is_nan(isa: str) -> None:
     x, ignored = normal(3, 4), np.full(3, -7)
     mine, plain = both("cross_entropy", x, ignored, None, -7, "mean")
-    assert np.isnan(mine[0]) and np.isnan(plain[0])
-    assert not both("cross_entropy", x, ignored, None, -7, "sum")[0][0].any()
+    assert np.isnan(mine) and np.isnan(plain)
+    assert not both("cross_entropy", x, ignored, None, -7, "sum")[0]
+    for gradient in both("cross_entropy_grad", np.float32(1), x, ignored, None, -7, "mean"):
+        assert not gradient.any()  # and not NaN: as in PyTorch
 
 
 def test_softmax_of_what_is_not_finite(isa: str) -> None:
@@ -177,7 +179,7 @@ def test_optimizer_steps(isa: str, threads: int, step: Any, dtype: Any) -> None:
         fast, plain = ([a.copy() for a in arrays] for _ in range(2))
         pad = [None] * (wants - count)
         apply(name, [*fast, *pad], options)
-        with native.switched(be, False):
+        with native.switched_off(be):
             apply(name, [*plain, *pad], options)
         for mine, theirs in zip(fast, plain, strict=True):
             close(mine, theirs)
@@ -189,7 +191,7 @@ def test_adam_of_several_parameters_at_once() -> None:
         lists = [[np.abs(normal(9, dtype=d, seed=s)) for d in dtypes] for s in range(4)]
         plain = [[a.copy() for a in arrays] for arrays in lists]
         be.adam_step(*lists, [None, None], **steps)
-        with native.switched(be, False):
+        with native.switched_off(be):
             be.adam_step(*plain, [None, None], **steps)
         for mine, theirs in zip(sum(lists, []), sum(plain, []), strict=True):
             close(mine, theirs)
@@ -212,7 +214,7 @@ def train(steps: int = 5) -> list[Any]:
 
 def test_training_with_and_without() -> None:
     fast = train()
-    with native.switched(be, False):
+    with native.switched_off(be):
         plain = train()
     for mine, theirs in zip(fast, plain, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
@@ -256,6 +258,13 @@ def test_a_forked_child_works_alone() -> None:
 def test_threads_can_be_set_and_asked() -> None:
     with pytest.raises(ValueError, match="at least one thread, got 0"):
         ta.set_num_threads(0)
+    with pytest.raises(TypeError, match="cannot be interpreted as an integer"):
+        ta.set_num_threads(2.0)
+    before = ta.get_num_threads()
+    ta.set_num_threads(10**9)
+    x = ta.ones(300, 300)
+    assert ta.get_num_threads() == 1024 and (x @ x).sum().item() == 300.0**3
+    ta.set_num_threads(before)
     with pytest.raises(ValueError, match="no instruction set mmx"):
         native.module.use("mmx")
     code = "import tinygrad_ai as ta; print(ta.get_num_threads())"
@@ -270,6 +279,24 @@ def test_switched_off_says_so() -> None:
     env = {**os.environ, "TINYGRAD_AI_NATIVE": "0"}
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert done.stdout.strip() == "None switched off by TINYGRAD_AI_NATIVE=0"
+
+
+def test_required_but_switched_off_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TINYGRAD_AI_NATIVE", "require")
+    monkeypatch.setattr(native, "module", None)
+    monkeypatch.setattr(native, "reason", "it was not built")
+    with pytest.raises(DeviceError, match="fix: install a C.. compiler and run pip install -e"):
+        accelerators.check_required()
+
+
+def test_plain_kernels_for_a_while() -> None:
+    fast = be.linear
+    with native.switched_off(be):
+        plain = be.linear
+        with native.switched_off(be):
+            assert be.linear is plain is not fast
+        assert be.linear is plain
+    assert be.linear is fast
 
 
 def test_a_stale_binary_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

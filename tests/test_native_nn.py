@@ -227,7 +227,7 @@ def test_dropout_draws_the_same_with_and_without() -> None:
     ta.manual_seed(3)
     fast = F.dropout(x, 0.3)
     ta.manual_seed(3)
-    with native.switched(be, False):
+    with native.switched_off(be):
         assert ta.equal(F.dropout(x, 0.3), fast)
 
 
@@ -277,6 +277,6 @@ def step() -> list[np.ndarray]:
 
 def test_a_transformer_with_and_without() -> None:
     fast = step()
-    with native.switched(be, False):
+    with native.switched_off(be):
         plain = step()
     all_close(fast, plain)

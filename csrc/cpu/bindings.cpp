@@ -238,15 +238,15 @@ py::object cross_entropy_of(const py::array &x, const py::array &target, const p
       !labels_of(target, weight, ignore, x.shape(0), x.shape(1), s.labels))
     return py::none();
   s.x = data<T>(x), s.rows = x.shape(0), s.classes = x.shape(1);
-  py::array_t<T> loss(s.rows), lse(s.rows), total(std::array<index, 0>{});
+  py::array_t<T> loss(s.rows), total(std::array<index, 0>{});
   const bool reduced = reduction != "none";
-  s.loss = loss.mutable_data(), s.lse = lse.mutable_data(), s.mean = reduction == "mean";
+  s.loss = loss.mutable_data(), s.mean = reduction == "mean";
   s.total = reduced ? total.mutable_data() : nullptr;
   {
     py::gil_scoped_release free;
     kernels<T>().cross_entropy(s, state().threads);
   }
-  return py::make_tuple(reduced ? total : loss, lse);
+  return std::move(reduced ? total : loss);
 }
 
 py::object cross_entropy(const py::array &x, const py::array &target, const py::object &weight,
@@ -264,12 +264,11 @@ template <class T> bool gradient_of(const py::array &g, index rows, CrossEntropy
 }
 
 template <class T>
-py::object cross_entropy_grad_of(const py::array &g, const py::array &x, const py::array &lse,
-                                 const py::array &target, const py::object &weight,
-                                 std::int64_t ignore, const std::string &reduction) {
+py::object cross_entropy_grad_of(const py::array &g, const py::array &x, const py::array &target,
+                                 const py::object &weight, std::int64_t ignore,
+                                 const std::string &reduction) {
   CrossEntropyGrad<T> s{};
   if (!is_flat_of<T>(x) || x.ndim() != 2 || !gradient_of(g, x.shape(0), s) ||
-      !vector_or_none(lse, x.shape(0), &s.lse) || !s.lse ||
       !labels_of(target, weight, ignore, x.shape(0), x.shape(1), s.labels))
     return py::none();
   s.x = data<T>(x), s.rows = x.shape(0), s.classes = x.shape(1), s.mean = reduction == "mean";
@@ -282,12 +281,11 @@ py::object cross_entropy_grad_of(const py::array &g, const py::array &x, const p
   return std::move(y);
 }
 
-py::object cross_entropy_grad(const py::array &g, const py::array &x, const py::array &lse,
-                              const py::array &target, const py::object &weight,
-                              std::int64_t ignore, const std::string &reduction) {
-  py::object y = cross_entropy_grad_of<float>(g, x, lse, target, weight, ignore, reduction);
-  return y.is_none() ? cross_entropy_grad_of<double>(g, x, lse, target, weight, ignore, reduction)
-                     : y;
+py::object cross_entropy_grad(const py::array &g, const py::array &x, const py::array &target,
+                              const py::object &weight, std::int64_t ignore,
+                              const std::string &reduction) {
+  py::object y = cross_entropy_grad_of<float>(g, x, target, weight, ignore, reduction);
+  return y.is_none() ? cross_entropy_grad_of<double>(g, x, target, weight, ignore, reduction) : y;
 }
 
 // ---- ceilings, for benchmarks to time: what was done is counted, in float32

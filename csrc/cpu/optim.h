@@ -8,16 +8,21 @@ namespace tinygrad_ai::ISA {
 
 constexpr index step_grain = 8192;
 
+// g + decay p. Without decay p is not looked at: it may be infinite, and 0 times that is NaN.
+template <class T> ALWAYS_INLINE T with_decay(T g, T decay, T p) {
+  return decay == 0 ? g : g + decay * p;
+}
+
 template <bool amsgrad, class T> void adam_part(const Adam<T> &s, index begin, index end) {
-  const T beta1 = T(1 - s.beta1), beta2 = T(s.beta2), rest2 = T(1 - s.beta2), eps = T(s.eps);
+  const T rest1 = T(1 - s.beta1), beta2 = T(s.beta2), rest2 = T(1 - s.beta2), eps = T(s.eps);
   const T rate = T(s.lr / s.correction1), scale = T(1 / __builtin_sqrt(s.correction2));
   const T decay = s.decoupled ? T(0) : T(s.weight_decay);
   const T keep = s.decoupled ? T(1 - s.lr * s.weight_decay) : T(1);
   T *__restrict p = s.p, *__restrict m = s.m, *__restrict v = s.v, *__restrict top = s.v_max;
   const T *__restrict g = s.g;
   for (index i = begin; i < end; ++i) {
-    T gi = g[i] + decay * p[i];
-    T mi = m[i] + beta1 * (gi - m[i]);
+    T gi = with_decay(g[i], decay, p[i]);
+    T mi = m[i] + rest1 * (gi - m[i]);
     T vi = beta2 * v[i] + rest2 * (gi * gi);
     m[i] = mi;
     v[i] = vi;
@@ -40,7 +45,7 @@ template <bool moving, class T> void sgd_part(const Sgd<T> &s, index begin, inde
   T *__restrict p = s.p, *__restrict velocity = s.velocity;
   const T *__restrict g = s.g;
   for (index i = begin; i < end; ++i) {
-    T gi = g[i] + decay * p[i];
+    T gi = with_decay(g[i], decay, p[i]);
     if (moving) {
       T vi = keep * velocity[i] + take * gi;
       velocity[i] = vi;
@@ -64,7 +69,7 @@ void rmsprop_part(const RmsProp<T> &s, index begin, index end) {
   T *__restrict velocity = s.velocity;
   const T *__restrict g = s.g;
   for (index i = begin; i < end; ++i) {
-    T gi = g[i] + decay * p[i];
+    T gi = with_decay(g[i], decay, p[i]);
     T spread = square[i] = alpha * square[i] + rest * (gi * gi);
     if (centered) {
       T mi = mean[i] + rest * (gi - mean[i]);

@@ -81,13 +81,13 @@ template <class T> double total_weight(const Labels<T> &labels, index rows) {
 template <class T> void cross_entropy(const CrossEntropy<T> &s, int threads) {
   by_row(s.rows, s.classes, threads, [&](index r) {
     const std::int64_t label = s.labels.target[r];
-    s.loss[r] = 0, s.lse[r] = -lowest<T>();
+    s.loss[r] = 0;
     if (label == s.labels.ignore)
       return;
     const T *x = s.x + r * s.classes;
-    T top = top_of(x, s.classes);
-    s.lse[r] = log_of(exp_sum<T>(x, nullptr, s.classes, top)) + top;
-    s.loss[r] = (s.lse[r] - x[label]) * weight_of(s.labels, r);
+    const T top = top_of(x, s.classes); // not added to log Σ, which a large one would round away
+    const T rest = log_of(exp_sum<T>(x, nullptr, s.classes, top));
+    s.loss[r] = (rest - (x[label] - top)) * weight_of(s.labels, r);
   });
   if (!s.total)
     return;
@@ -97,7 +97,6 @@ template <class T> void cross_entropy(const CrossEntropy<T> &s, int threads) {
 
 template <class T> void cross_entropy_grad(const CrossEntropyGrad<T> &s, int threads) {
   using V = typename Vec<T>::type;
-  constexpr index w = Vec<T>::width;
   const T share = s.mean ? T(1 / total_weight(s.labels, s.rows)) : T(1);
   by_row(s.rows, s.classes, threads, [&](index r) {
     const T *x = s.x + r * s.classes;
@@ -108,13 +107,9 @@ template <class T> void cross_entropy_grad(const CrossEntropyGrad<T> &s, int thr
       return;
     }
     const T scale = s.g[r * s.g_step] * weight_of(s.labels, r) * share;
-    exp_sum(x, y, s.classes, s.lse[r]);
-    y[label] -= 1;
-    index i = 0;
-    for (; i + w <= s.classes; i += w)
-      store(y + i, load<V>(y + i) * scale);
-    for (; i < s.classes; ++i)
-      y[i] *= scale;
+    const T part = scale / exp_sum(x, y, s.classes, top_of(x, s.classes));
+    over<T>(s.classes, [&](auto size, index i) { put(y + i, get<V>(y + i, size) * part, size); });
+    y[label] -= scale;
   });
 }
 

@@ -181,5 +181,5 @@ def is_fresh(gx: Any, g: Any, grads: tuple[Any, ...], node: Node) -> bool:
     """Whether a rule made gx itself, for this one parent: only then may the leaf keep it."""
     if type(gx) not in backend.TABLE or gx.base is not None:
         return False
-    others = [*(g if type(g) is tuple else (g,)), *grads, *(node.saved or ())]
+    others = [*(g if type(g) is tuple else (g,)), *grads, *(node.saved or ()), *node.attrs.values()]
     return list(map(id, others)).count(id(gx)) == 1

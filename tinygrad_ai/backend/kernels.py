@@ -93,7 +93,7 @@ def activate(be: Any, x: Any, act: str) -> Any:
 def act_grad(be: Any, g: Any, v: Any, act: str) -> Any:
     """g f'(v): v is the output of relu, leaky_relu, sigmoid, tanh, the input of gelu and silu."""
     if act == "relu":
-        return g * (v > 0)
+        return be.xp.where(v <= 0, g * 0, g)
     if act == "leaky_relu":
         return be.xp.where(v > 0, g, g * 0.01)
     if act == "sigmoid":

@@ -44,6 +44,13 @@ def row_weights(
 
 
 @kernel
+def label_weights(be: Any, x: Any, target: Any, weight: Any, ignore: int, reduction: str) -> Any:
+    """What the loss of each row of x is multiplied by: its weight, for the mean over Σ w."""
+    w = row_weights(be, target, x.shape[1], x.dtype, weight, ignore)[1]
+    return (w / w.sum() if reduction == "mean" else w)[:, None]
+
+
+@kernel
 def softmax_grad(be: Any, g: Any, y: Any, dim: int) -> Any:
     """y (g - Σ g y) along dim."""
     return y * (g - be.total(g * y, (dim,), True))
@@ -56,37 +63,35 @@ def log_softmax_grad(be: Any, g: Any, y: Any, dim: int) -> Any:
 
 
 @kernel
-def cross_entropy(
-    be: Any, x: Any, target: Any, weight: Any, ignore: int, reduction: str
-) -> tuple[Any, Any]:
-    """-w log softmax(x)[target] for each row of x (N, C), and log Σ eˣ of each row.
+def cross_entropy(be: Any, x: Any, target: Any, weight: Any, ignore: int, reduction: str) -> Any:
+    """-w log softmax(x)[target] for each row of x (N, C), w the weight of the target's class.
 
-    w is the weight of the target's class. A row whose target is `ignore` has loss 0, and counts
-    as log-sum ∞: its probabilities are 0. By `reduction` the losses are summed, or their mean
+    A row whose target is `ignore` has loss 0. By `reduction` the losses are summed, or their mean
     taken, which divides by Σ w.
     """
     safe, w = row_weights(be, target, x.shape[1], x.dtype, weight, ignore)
-    top = be.max(x, axis=1, initial=-be.inf)
-    lse = be.log(be.total(be.exp(x - top[:, None]), (1,), False)) + top
-    counts = target != ignore
-    loss = be.xp.where(counts, (lse - x[be.arange(len(x)), safe]) * w, 0).astype(x.dtype)
-    lse = be.xp.where(counts, lse, be.inf).astype(x.dtype)
+    z = (
+        x - be.max(x, axis=1, initial=-be.inf)[:, None]
+    )  # before log Σ: a large x would round it away
+    loss = (be.log(be.total(be.exp(z), (1,), False)) - z[be.arange(len(x)), safe]) * w
+    loss = be.xp.where(target != ignore, loss, 0).astype(x.dtype)
     if reduction == "none":
-        return loss, lse
+        return loss
     total = be.total(loss, (0,), False)
-    return total / w.sum() if reduction == "mean" else total, lse
+    return total / w.sum() if reduction == "mean" else total
 
 
 @kernel
 def cross_entropy_grad(
-    be: Any, g: Any, x: Any, lse: Any, target: Any, weight: Any, ignore: int, reduction: str
+    be: Any, g: Any, x: Any, target: Any, weight: Any, ignore: int, reduction: str
 ) -> Any:
     """g w (softmax(x) - onehot) for each row, over Σ w for the mean; g for each row, or one."""
-    safe, w = row_weights(be, target, x.shape[1], x.dtype, weight, ignore)
-    p = be.exp(x - lse[:, None])
-    p[be.arange(len(x)), safe] -= target != ignore
-    factor = g * w / w.sum() if reduction == "mean" else g * w
-    p *= factor[:, None]
+    w = be.label_weights(x, target, weight, ignore, reduction)
+    p = be.softmax(x, 1)
+    counts = target != ignore
+    p[be.flatnonzero(counts), target[counts]] -= 1
+    p *= w * (g[:, None] if g.ndim else g)
+    p[~counts] = 0
     return p
 
 

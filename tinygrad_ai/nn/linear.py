@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..ops.create import empty
+from ..ops.linear import check_activation
 from ..tensor import Tensor
 from . import functional as F
 from . import init
@@ -35,6 +36,7 @@ class Linear(Module):
         dtype: Any = None, *, activation: str | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
+        check_activation(activation, "activation")
         self.in_features, self.out_features, self.activation = in_features, out_features, activation
         self.weight = Parameter(empty(out_features, in_features, dtype=dtype, device=device))
         if bias:

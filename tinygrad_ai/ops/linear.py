@@ -112,10 +112,15 @@ def linear(input: Any, weight: Any, bias: Any = None, *, act: str | None = None)
         return z if act is None else _activate(z, act=act)
     if act in FROM_INPUT:
         return _linear_z(input, weight, bias, act=act)[0]
-    if act is not None and act not in FROM_OUTPUT:
-        known = ", ".join([*FROM_OUTPUT, *FROM_INPUT])
-        raise ArgumentError(f"expected act to be None or one of {known}, got {act!r}")
+    check_activation(act, "act")
     return _linear(input, weight, bias, act=act)
+
+
+def check_activation(act: Any, name: str) -> None:
+    """ArgumentError unless it is None or the name of an activation."""
+    if act is not None and act not in FROM_OUTPUT and act not in FROM_INPUT:
+        known = ", ".join([*FROM_OUTPUT, *FROM_INPUT])
+        raise ArgumentError(f"expected {name} to be None or one of {known}, got {act!r}")
 
 
 def _fix(x: Any, size: int) -> str | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 from ..autograd.op import op
-from .arithmetic import exp
 from .create import ones_like
 from .reduce import sum
 from .shape import unsqueeze
+from .softmax import softmax
 
 
 @op
@@ -18,29 +16,28 @@ def _cross_entropy(be, x, *, target, weight=None, ignore=-100, reduction="mean")
 
 
 @_cross_entropy.vjp
-def _(g, y, x, *, target, weight, ignore, reduction):
-    losses, lse = g
+def _(g, x, *, target, weight, ignore, reduction):
     how = {"target": target, "weight": weight, "ignore": ignore, "reduction": reduction}
-    gx = None
-    if losses is not None:
-        gx = _cross_entropy_grad(losses, x, y[1], **how)
-    if lse is not None:
-        through = unsqueeze(lse, 1) * exp(x - unsqueeze(y[1], 1))
-        gx = through if gx is None else gx + through
-    return gx
+    return _cross_entropy_grad(g, x, **how)
 
 
 @op
-def _cross_entropy_grad(be, g, x, lse, *, target, weight=None, ignore=-100, reduction="mean"):
-    """y = g w (e^(x - lse) - onehot), g per row or one;   gg, gx, glse by the product rule"""
-    return be.cross_entropy_grad(g, x, lse, target, weight, ignore, reduction)
+def _cross_entropy_grad(be, g, x, *, target, weight=None, ignore=-100, reduction="mean"):
+    """y = g w (p - onehot), p = softmax x;   gg = Σ h w (p - onehot),  gx = g w p (h - Σ h p)"""
+    return be.cross_entropy_grad(g, x, target, weight, ignore, reduction)
 
 
 @_cross_entropy_grad.vjp
-def _(h, g, x, lse, *, target, weight, ignore, reduction):
+def _(h, g, x, *, target, weight, ignore, reduction):
     how = {"target": target, "weight": weight, "ignore": ignore, "reduction": reduction}
-    one = ones_like(lse)
-    unit = _cross_entropy_grad(one, x, lse, **how)
-    onehot = _cross_entropy_grad(one, x, one * math.inf, **how)  # the rest is e^(x - ∞) = 0
-    through = h * (unit - onehot) * (unsqueeze(g, 1) if g.ndim else g)
-    return sum(h * unit, 1), through, -sum(through, 1)
+    unit = _cross_entropy_grad(ones_like(sum(x, 1)), x, **how)
+    p = softmax(x, 1)
+    scaled = h * (unsqueeze(g, 1) if g.ndim else g) * _row_weights(x, **how)
+    gx = p * (scaled - sum(scaled * p, 1, keepdim=True))
+    return (sum(h * unit, 1) if g.ndim else sum(h * unit)), gx
+
+
+@op
+def _row_weights(be, x, *, target, weight=None, ignore=-100, reduction="mean"):
+    """y = the weight of each row's class, over their sum for the mean, as a column;   gx = 0"""
+    return be.label_weights(x, target, weight, ignore, reduction)

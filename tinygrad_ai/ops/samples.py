@@ -139,8 +139,8 @@ ACTIVATIONS = {
     ),
     **each(
         "cross_entropy_grad",
-        call(t(4), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 3), reduction="none"),
-        call(t(), t(4, 3), t(4), target=ints(3, 4), weight=between(1, 2, 3), ignore=1),
+        call(t(4), t(4, 3), target=ints(3, 4), weight=between(1, 2, 3), reduction="none"),
+        call(t(), t(4, 3), target=ints(3, 4), weight=between(1, 2, 3), ignore=1),
     ),
     **each("softmax_grad log_softmax_grad", call(t(2, 3), t(2, 3), dim=1)),
     **each("layer_norm", call(t(2, 4), t(4), t(4), eps=1e-5), call(t(2, 4), eps=1e-5)),

@@ -62,9 +62,7 @@ def cross_entropy(
     if reduction not in ("mean", "sum", "none"):
         raise ArgumentError(f"expected reduction 'none', 'mean' or 'sum', got {reduction!r}")
     weight = None if weight is None else raw(weight)
-    loss = _cross_entropy(
-        x, target=labels, weight=weight, ignore=ignore_index, reduction=reduction
-    )[0]
+    loss = _cross_entropy(x, target=labels, weight=weight, ignore=ignore_index, reduction=reduction)
     return reshape(loss, target.shape) if reduction == "none" else loss
 
 
