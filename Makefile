@@ -49,10 +49,14 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-# A stamp for each extra; made anew when the requirements change.
-$(VENV)/.%: pyproject.toml constraints.txt | $(VENV)/.made
+# A stamp for each extra; made anew when the requirements or the kernels' sources change, and as
+# long as the kernels are not built: a compiler may have come since.
+UNBUILT := tinygrad_ai/backend/native.txt
+SOURCES := setup.py $(wildcard csrc/*.h csrc/cpu/*)
+$(VENV)/.%: pyproject.toml constraints.txt $(SOURCES) | $(VENV)/.made
 	$(RUN) -m pip install --quiet --editable '.[$*]' --constraint constraints.txt
-	touch $@
+	@if [ -s $(UNBUILT) ]; then echo "without the compiled kernels, slower:"; cat $(UNBUILT); \
+		else touch $@; fi
 
 clean:
 	rm -rf $(VENV) build *.egg-info runs

@@ -77,8 +77,15 @@ def chosen(only: str | None) -> list[Contender]:
     return [c for key, c in CONTENDERS.items() if key in names]
 
 
+def writable(*files: Path | None) -> None:
+    """Mistake for a file that could not be written: better found now than in an hour."""
+    for file in files:
+        if file and not file.parent.is_dir():
+            raise Mistake(f"cannot write {file}: there is no folder {file.parent}")
+
+
 def old_results(file: Path | None) -> Results | None:
-    """The run to compare with, read first: a wrong file is better found now than in an hour."""
+    """The run to compare with, read first, for the same reason."""
     try:
         return Results.load(file) if file else None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -123,6 +130,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         settings, contenders = settings_of(args), chosen(args.only)
         old = old_results(args.compare)
+        writable(args.json, args.picture)
         jobs = list(JOBS.values()) if args.what == "all" else [JOBS[args.what]]
         with Console(stderr=True).status("") as status:
             results = measure(jobs, contenders, settings, status.update)

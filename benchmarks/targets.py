@@ -65,7 +65,7 @@ def of_steps(results: Results) -> Iterator[Target]:
             yield Target(f"step {case}: ours / PyTorch", to_tutorial, TINY)
             continue
         if ratio is not None:
-            yield Target(f"step {case}: our best / fastest peer ({peer})", ratio, PEERS)
+            yield Target(f"step {case}: our best / fastest peer ({ours} / {peer})", ratio, PEERS)
         if to_tutorial is not None:
             yield Target(f"step {case}: ours / PyTorch", to_tutorial, TUTORIAL)
         if share is not None and batch in SHARE_BATCHES:

@@ -22,28 +22,18 @@ template <class F> ALWAYS_INLINE void with(Act act, const F &f) {
 
 template <class T> __attribute__((noinline)) void values(Act act, const T *x, T *y, index n) {
   using V = typename Vec<T>::type;
-  constexpr index w = Vec<T>::width;
   with(act, [&](auto f) {
-    index i = 0;
-    for (; i + w <= n; i += w)
-      store(y + i, f.value(load<V>(x + i)));
-    if (i < n)
-      store_part(y + i, f.value(load_part<V>(x + i, n - i, T(0))), n - i);
+    over<T>(n, [&](auto size, index i) { put(y + i, f.value(get<V>(x + i, size)), size); });
   });
 }
 
 template <class T>
 __attribute__((noinline)) void slopes(Act act, const T *g, const T *v, T *y, index n) {
   using V = typename Vec<T>::type;
-  constexpr index w = Vec<T>::width;
   with(act, [&](auto f) {
-    index i = 0;
-    for (; i + w <= n; i += w)
-      store(y + i, load<V>(g + i) * f.slope(load<V>(v + i)));
-    if (i < n) {
-      V part = load_part<V>(g + i, n - i, T(0)) * f.slope(load_part<V>(v + i, n - i, T(0)));
-      store_part(y + i, part, n - i);
-    }
+    over<T>(n, [&](auto size, index i) {
+      put(y + i, get<V>(g + i, size) * f.slope(get<V>(v + i, size)), size);
+    });
   });
 }
 

@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstdlib>
@@ -15,7 +16,8 @@ namespace tinygrad_ai {
 
 namespace {
 
-constexpr std::size_t line = 64, page = 4096, huge = std::size_t(1) << 21;
+constexpr std::size_t line = 64, huge = std::size_t(1) << 21;
+const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
 constexpr std::size_t mapped = std::size_t(1) << 20; // blocks from here on are mapped
 
 // Sizes are rounded up to one of eight steps for each power of two: at most an eighth is lost.

@@ -5,7 +5,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <mutex>
 
@@ -36,9 +35,10 @@ private:
   std::size_t used_ = 0, most_used_ = 0, kept_ = 0, limit_ = 0, reused_ = 0, fetched_ = 0;
 };
 
-// NumPy's interface (NEP 49): arrays made in this context from now on take their memory here.
-// Returns the cache, which lives as long as the process: arrays may outlive everything else.
+// It lives as long as the process: arrays may outlive everything else.
 Cache &cache();
+
+// NumPy's interface (NEP 49): arrays made in this context from now on take their memory here.
 void serve_numpy(std::size_t limit);
 
 } // namespace tinygrad_ai

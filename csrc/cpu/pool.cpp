@@ -148,7 +148,7 @@ void share_out(int parts, void (*work)(void *, int), void *context) {
 int usual_threads() {
   if (const char *said = std::getenv("OMP_NUM_THREADS"))
     if (const int n = std::atoi(said); n > 0)
-      return n;
+      return n < 1024 ? n : 1024;
 #ifdef __linux__
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0)

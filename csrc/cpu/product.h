@@ -211,8 +211,9 @@ template <class T> constexpr index room() {
   return (S::MC + S::NC + S::MR) * S::KC + S::NR;
 }
 
-template <class T> std::size_t product_space(const Product<T> &, int threads) {
-  return sizeof(T) * room<T>() * threads;
+template <class T> std::size_t product_space(const Product<T> &p, int threads) {
+  const Grid g = grid_of(p, threads);
+  return sizeof(T) * room<T>() * g.rows * g.columns;
 }
 
 template <class T> void share(const Product<T> &p, Grid g, int t, T *space) {

@@ -52,8 +52,8 @@ template <class T> void dots(const Product<T> &p, Range ri, Range rj) {
       const index rows = smaller<index>(MA, ri.end - i);
       T out[64];
       const T *a = p.a + i * p.a_row, *b = p.b + j * p.b_col;
-      const index step = cols == NB ? NB : 1;
-      if (cols == NB)
+      const bool whole = cols == NB;
+      if (whole)
         dot_rows<T, NB, MA>(rows, a, p.a_row, b, p.b_col, p.k, out);
       else
         for (index c = 0; c < cols; ++c)
@@ -61,7 +61,7 @@ template <class T> void dots(const Product<T> &p, Range ri, Range rj) {
       for (index r = 0; r < rows; ++r) {
         T *y = p.c + (i + r) * p.c_row + j;
         for (index c = 0; c < cols; ++c) {
-          T z = step == 1 ? out[c * 16 + r] : out[r * NB + c];
+          T z = whole ? out[r * NB + c] : out[c * 16 + r];
           y[c] = p.bias ? z + p.bias[j + c] : z;
         }
       }

@@ -15,6 +15,10 @@ from ..errors import ArgumentError, DeviceError
 from . import native
 
 SWITCHES = {"native": "TINYGRAD_AI_NATIVE", "cuda": "TINYGRAD_AI_CUDA"}
+CURES = {
+    "native": "install a C++ compiler and run pip install -e . again",
+    "cuda": "install CuPy",
+}
 
 
 def switch(name: str) -> str:
@@ -54,7 +58,8 @@ def check_required() -> None:
     for name, state in report().items():
         if switch(name) == "require" and not state["available"]:
             raise DeviceError(
-                f"{SWITCHES[name]}=require, but {state['reason']}", f"unset {SWITCHES[name]}"
+                f"{SWITCHES[name]}=require, but {state['reason']}",
+                f"{CURES[name]}, or unset {SWITCHES[name]}",
             )
 
 

@@ -13,15 +13,15 @@ import os
 from ..errors import ArgumentError
 from .native import module
 
-SWITCH = "TINYGRAD_AI_CACHE"
+SWITCH, MOST = "TINYGRAD_AI_CACHE", 1 << 24  # MiB
 
 
 def limit() -> int:
     """How many MiB may wait in the cache."""
     said = os.environ.get(SWITCH, "256")
-    if not said.isdigit():
+    if not said.isdecimal():
         raise ArgumentError(f"expected {SWITCH} to be a number of MiB, got {said!r}")
-    return int(said)
+    return min(int(said), MOST)
 
 
 def use_cache() -> bool:

@@ -1,12 +1,13 @@
 """The compiled CPU kernels: they stand in for NumPy's entries, and hand back what is not theirs.
 
 A compiled function answers None for arrays it is not made for (float16, odd strides, ...); then the
-plain kernel does the work. `switched(False)` puts the plain ones back for a while.
+plain kernel does the work. `switched_off` puts the plain ones back for a while.
 """
 
 from __future__ import annotations
 
 import hashlib
+import operator
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -54,11 +55,12 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(n: int) -> None:
-    """Sets how many threads the compiled kernels use; ValueError below 1."""
-    if n < 1:
+    """Sets how many threads the compiled kernels use, 1024 at most; ValueError below 1."""
+    count = operator.index(n)
+    if count < 1:
         raise ValueError(f"expected at least one thread, got {n}")
     if module:
-        module.set_num_threads(n)
+        module.set_num_threads(min(count, 1024))
 
 
 def _wide(y: Any, x: Any) -> Any:
@@ -220,12 +222,12 @@ def install(be: Any) -> None:
 
 
 @contextmanager
-def switched(be: Any, on: bool) -> Iterator[None]:
-    """Inside the block the backend works with its compiled entries, or without."""
+def switched_off(be: Any) -> Iterator[None]:
+    """Inside the block the backend works with its plain kernels."""
     before = {f.__name__: getattr(be, f.__name__) for f in ENTRIES}
-    fast = {name: entry for name, entry in before.items() if entry.func in ENTRIES}
-    for name, entry in fast.items() if not on else ():
-        setattr(be, name, entry.args[0])
+    for name, entry in before.items():
+        if getattr(entry, "func", None) in ENTRIES:
+            setattr(be, name, entry.args[0])
     try:
         yield
     finally:
