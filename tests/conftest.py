@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,9 @@ from tests.native_help import SETS
 from tinygrad_ai.backend import native
 
 
-def pytest_report_header() -> str:
-    if native.module is None:
-        return f"compiled kernels: NOT TESTED, {native.reason}"
-    return f"compiled kernels: {', '.join(SETS)}"
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    found = ", ".join(SETS) if native.module else f"NOT TESTED, {native.reason}"
+    terminalreporter.write_line(f"compiled kernels: {found}")
 
 
 @pytest.fixture(params=SETS)
