@@ -55,7 +55,7 @@ UNBUILT := tinygrad_ai/backend/native.txt
 SOURCES := setup.py $(wildcard csrc/*.h csrc/cpu/*)
 $(VENV)/.%: pyproject.toml constraints.txt $(SOURCES) | $(VENV)/.made
 	$(RUN) -m pip install --quiet --editable '.[$*]' --constraint constraints.txt
-	@if [ -s $(UNBUILT) ]; then echo "without the compiled kernels, slower:"; cat $(UNBUILT); \
+	@if [ -s $(UNBUILT) ]; then echo "without the compiled kernels, slower: $$(cat $(UNBUILT))"; \
 		else touch $@; fi
 
 clean:
