@@ -30,7 +30,7 @@ def save(obj: Any, path: Any, metadata: dict[str, str] | None = None) -> None:
     """
     path = Path(path)
     arrays = {
-        name: np.ascontiguousarray(t.detach().numpy()).reshape(t.shape)
+        name: np.ascontiguousarray(t.detach().cpu().numpy()).reshape(t.shape)
         for name, t in flat(obj).items()
     }
     _check_suffix(path)

@@ -106,8 +106,9 @@ class DataLoader:
         """The first worker's seed in this pass. The generator is not moved by it, so that the
         order of samples is the same with and without workers."""
         self.passes += 1
-        copy = Generator().set_state((self.generator or default_generator).get_state())
-        return int(copy.numpy.integers(2**62)) + self.passes * 1_000_003
+        source = self.generator or default_generator
+        copy = Generator(source.device).set_state(source.get_state())
+        return int(copy.draw.integers(0, 2**62, ())) + self.passes * 1_000_003
 
     def _from_workers(self) -> Iterator[Any]:
         pool = _Pool(self)

@@ -78,8 +78,8 @@ def _max_pool(
 
 def _places(best: Any, shape: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
     """Where in the flattened image the maxima are."""
-    inside = backend.numpy.unravel_index(best, size)
-    grid = backend.numpy.ogrid[tuple([slice(n) for n in best.shape])][2:]
+    inside = backend.of(best).unravel_index(best, size)
+    grid = backend.of(best).ogrid[tuple([slice(n) for n in best.shape])][2:]
     place = 0
     for k, g, n, s, p, d in zip(inside, grid, shape, stride, padding, dilation):
         place = place * n + (g * s + k * d - p)
@@ -128,7 +128,7 @@ def _counts(
     x: Any, size: Any, stride: Any, padding: Any, beyond: Any, with_pad: bool, rank: int
 ) -> Any:
     """How many elements of each window count: those of the input, or also of its padding."""
-    be = backend.numpy
+    be = backend.of(raw(x))
     ones = be.ones((1, 1, *x.shape[2:]), x.dtype)
     inner = [(0, 0), (0, 0)] + [(p, p) for p in padding]
     ones = be.pad(ones, inner, constant_values=1.0 if with_pad else 0.0)
