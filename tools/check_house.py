@@ -25,7 +25,7 @@ LONG_FUNCTIONS: dict[str, str] = {}
 ROOMS = (
     ("errors", "version"),
     ("backend",),
-    ("hooks",),
+    ("hooks", "cuda"),
     ("tensor",),
     ("autograd",),
     ("ops",),

@@ -168,6 +168,8 @@ METHODS = (
     "nonzero prod ravel repeat reshape round searchsorted squeeze std sum swapaxes take trace "
     "transpose var view"
 )
+OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
+COMPARISONS = "neg pos abs invert eq ne lt le gt ge"
 NO_KEYWORDS = {"initial", "where", "correction", "kind", "mode", "stable"}
 
 
@@ -213,11 +215,11 @@ def change(name: str) -> Any:
 
 for _name in METHODS.split():
     setattr(ndarray, _name, method(_name))
-for _name in "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift".split():
+for _name in OPERATORS.split():
     setattr(ndarray, f"__{_name}__", operation(f"__{_name}__"))
     setattr(ndarray, f"__r{_name}__", operation(f"__r{_name}__"))
     if _name != "matmul":
         _in_place = f"i{_name}"
         setattr(ndarray, f"__{_in_place}__", change(_in_place))
-for _name in "neg pos abs invert eq ne lt le gt ge".split():
+for _name in COMPARISONS.split():
     setattr(ndarray, f"__{_name}__", operation(f"__{_name}__"))

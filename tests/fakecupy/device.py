@@ -97,6 +97,9 @@ class Stream:
     def synchronize(self) -> None:
         pass
 
+    def wait_event(self, event: Event) -> None:
+        assert isinstance(event, Event)
+
     def __enter__(self) -> Stream:
         STREAMS.append(self)
         return self
@@ -136,6 +139,7 @@ def make_cuda(cupy: ModuleType, world: World) -> dict[str, ModuleType]:
         def synchronize(self) -> None:
             world.getDeviceCount()
 
+        compute_capability = "90"
         mem_info = property(lambda self: (MEMORY - world.pools[self.id].total, MEMORY))
 
     cuda, runtime = ModuleType("cupy.cuda"), ModuleType("cupy.cuda.runtime")

@@ -47,7 +47,7 @@ def from_host(name: str, work: Any) -> Any:
     def call(obj: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("blocking", None)
         if isinstance(obj, ndarray) and name == "array" and kwargs.get("copy", True) is not False:
-            return wrapped(np.array(obj.held, *args, **kwargs))  # also from another GPU
+            return wrapped(np.array(unwrapped(obj, name), *args, **kwargs))
         if isinstance(obj, ndarray):
             return wrapped(work(unwrapped(obj, name), *args, **kwargs), obj)
         if any(isinstance(v, ndarray) for v in obj) if isinstance(obj, (list, tuple)) else False:
@@ -109,7 +109,7 @@ def make_linalg(world: World) -> SimpleNamespace:
         work = getattr(np.linalg, name)
         return call
 
-    names = "inv solve det slogdet cholesky qr eigh svd norm pinv matrix_rank".split()
+    names = ("inv", "solve", "det", "slogdet", "cholesky", "qr", "eigh", "svd")
     return SimpleNamespace(**{name: checked(name) for name in names})
 
 
@@ -139,7 +139,7 @@ def scatter_add(a: ndarray, slices: Any, value: Any) -> None:
     if a.dtype.name not in ATOMIC:
         raise TypeError(f"scatter_add does not support {a.dtype}")
     parts = slices if isinstance(slices, tuple) else (slices,)
-    if any(getattr(p, "dtype", None) == bool for p in parts):
+    if any(getattr(p, "dtype", None) in (np.dtype(bool),) for p in parts):
         raise TypeError("scatter_add takes no masks")
     np.add.at(
         unwrapped(a, "scatter_add"), unwrapped(slices, "scatter_add"), unwrapped(value, "scatter")

@@ -146,7 +146,7 @@ def moved(array: Any, where: Any, non_blocking: bool = False) -> Any:
         return of(array).to_host(array)
     if here.type == "cpu":
         return on(wanted).from_host(array, non_blocking)
-    return on(wanted).array(array)
+    return cuda.across(array, wanted)
 
 
 def asarray(data: Any, dtype: Any = None, where: Any = None, copy: bool | None = None) -> Any:

@@ -24,7 +24,10 @@ LOADING = RLock()
 
 loaded: list[Any] = []  # the backend, once there is one
 added: list[type] = []  # the array types it entered into the table
-on_several: list[Any] = []  # called once, when a GPU besides the first comes into use
+on_load: list[Any] = []  # called with the backend when it is made
+on_several: list[Any] = []  # called when a GPU besides the first comes into use
+on_unload: list[Any] = []  # called when the backend is forgotten
+several: list[bool] = []  # whether that has happened
 
 
 def module() -> tuple[Any, str, str]:
@@ -60,6 +63,8 @@ def load(wanted: Any = "cuda") -> Any:
             if cupy is None:
                 raise DeviceError(f"expected an available device, got {wanted}: {why}", fix)
             loaded.append(_made(cupy))
+            for work in on_load:
+                work(loaded[0])
     return loaded[0]
 
 
@@ -69,8 +74,11 @@ def unload() -> None:
 
     for kind in added:
         TABLE.pop(kind, None)
+    for work in on_unload:
+        work()
     loaded.clear()
     added.clear()
+    several.clear()
 
 
 def _made(cupy: Any) -> Any:
@@ -111,20 +119,17 @@ def _made(cupy: Any) -> Any:
 
 def _index(cupy: Any, wanted: Device) -> int:
     """The GPU's number; DeviceError if there is none of that number."""
-    if wanted.index is None:
-        return int(cupy.cuda.runtime.getDevice())
-    count = cupy.cuda.runtime.getDeviceCount()
-    if wanted.index >= count:
+    index, count = wanted.index, cupy.cuda.runtime.getDeviceCount()
+    if index is None:
+        index = int(cupy.cuda.runtime.getDevice())
+    if index >= count:
         there = "cuda:0" if count == 1 else f"cuda:0 to cuda:{count - 1}"
         raise DeviceError(f"expected a GPU that is there, got {wanted}", f"use {there}")
-    if wanted.index:
-        _several()
-    return wanted.index
-
-
-def _several() -> None:
-    while on_several:
-        on_several.pop()()
+    if index and not several:
+        several.append(True)
+        for work in on_several:
+            work()
+    return index
 
 
 def on(wanted: Device) -> Any:
@@ -155,6 +160,16 @@ class Placed:
                 return value(*args, **kwargs)
 
         return there
+
+
+def across(array: Any, wanted: Device) -> Any:
+    """A GPU's array copied to another, once what computes it there is done."""
+    cupy = load().xp
+    with cupy.cuda.Device(array.device.id):
+        event = cupy.cuda.get_current_stream().record()
+    with cupy.cuda.Device(wanted.index):
+        cupy.cuda.get_current_stream().wait_event(event)
+        return array.copy()
 
 
 # Host arrays whose asynchronous copies may still be under way: they must outlive the copy.

@@ -140,8 +140,8 @@ def scan(be: Any, x: Any, dim: int, combine: Callable[[Any, Any], Any]) -> Any:
     """Running results of an associative function along dim, in log n steps (Hillis & Steele)."""
     y, step, lead = x, 1, (slice(None),) * dim
     while step < x.shape[dim]:
-        head = y[(*lead, slice(None, step))]
-        tail = combine(y[(*lead, slice(step, None))], y[(*lead, slice(None, -step))])
+        head = y[lead + (slice(None, step),)]
+        tail = combine(y[lead + (slice(step, None),)], y[lead + (slice(None, -step),)])
         y, step = be.concatenate([head, tail], axis=dim), 2 * step
     return y
 

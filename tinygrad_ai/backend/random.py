@@ -1,5 +1,5 @@
 """Random numbers: one generator per stream. On the CPU it is NumPy's PCG64; on a GPU a counter that
-is hashed (see `kernels_random.mixed`), so that every number is computed by itself and the state is two
+is hashed (`kernels_random.mixed`), so that every number is computed by itself and the state is two
 integers.
 
 Draws happen when they are called for, in call order; the same seed gives the same numbers. Each

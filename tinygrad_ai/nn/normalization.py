@@ -96,9 +96,10 @@ class GroupNorm(Module):
             eps,
             affine,
         )
-        _optional(self, "weight", ones(num_channels, dtype=dtype, device=device) if affine else None)
-        shift = zeros(num_channels, dtype=dtype, device=device) if affine and bias else None
-        _optional(self, "bias", shift)
+        _optional(self, "weight", ones(num_channels, dtype=dtype) if affine else None)
+        _optional(self, "bias", zeros(num_channels, dtype=dtype) if affine and bias else None)
+        if device is not None:
+            self.to(device)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)

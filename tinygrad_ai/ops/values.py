@@ -19,7 +19,8 @@ def numpy(self: Tensor, *, force: bool = False) -> Any:
         raise GradError("numpy() would lose the history of this tensor", "use x.detach().numpy()")
     if not force and backend.of(self.array) is not backend.numpy:
         raise DeviceError(
-            f"numpy() needs a tensor in host memory, this one is on {self.device}", "x.cpu().numpy()"
+            f"numpy() needs a tensor in host memory, this one is on {self.device}",
+            "x.cpu().numpy()",
         )
     return backend.to_numpy(self.array)
 
