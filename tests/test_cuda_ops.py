@@ -31,12 +31,8 @@ def cupy() -> Iterator[Any]:
         yield module
 
 
-def on_cuda(m: Made) -> Tensor:
-    return ta.tensor(m.array, device="cuda", requires_grad=m.grad)
-
-
-def on_cpu(m: Made) -> Tensor:
-    return ta.tensor(m.array, requires_grad=m.grad)
+def on(device: str) -> Any:
+    return lambda m: ta.tensor(m.array, device=device, requires_grad=m.grad)
 
 
 class CudaRun(Run):
@@ -46,24 +42,29 @@ class CudaRun(Run):
         return super().weight(y, rng).to(y.device)
 
 
-def check(row: Row, make: Any, rtol: float) -> None:
-    far, near = CudaRun(row, make=make(on_cuda)), Run(row, make=make(on_cpu))
+def check(row: Row, make: Any, rtol: float, device: str = "cuda:0", order: int = 2) -> None:
+    far, near = CudaRun(row, make=make(on(device))), Run(row, make=make(on("cpu")))
     assert len(far.outputs) == len(near.outputs)
     if not near.outputs:
         assert far.raw == near.raw
     for a, b in zip(far.outputs, near.outputs, strict=True):
-        assert a.device == "cuda:0" and a.dtype == b.dtype
+        assert a.device == device and a.dtype == b.dtype
         assert_close(a, b, rtol)
-    order = min(row.order, 2)
+    order = min(row.order, order)
     for first, second in zip(far.gradients(order), near.gradients(order), strict=True):
         for a, b in zip(first, second, strict=True):
-            assert a is None or a.device == "cuda:0"
+            assert a is None or a.device == device
             assert_close(a, b, rtol)
 
 
 @every_row
 def test_values_and_gradients(row: Row, cupy: Any) -> None:
     check(row, lambda make: make, 1e-9)
+
+
+@every_row
+def test_on_a_gpu_that_is_not_the_current_one(row: Row, cupy: Any) -> None:
+    check(row, lambda make: make, 1e-9, "cuda:1", 1)
 
 
 @every_row

@@ -67,7 +67,8 @@ class ndarray:
     @classmethod
     def hold(cls, array: np.ndarray, base: Any = None) -> ndarray:
         made = object.__new__(cls)
-        made.held, made.base, made._index = array, base, cls.world.getDevice()
+        made.held, made.base = array, base
+        made._index = cls.world.getDevice() if base is None else base._index
         made._taken = array.nbytes if base is None else 0
         cls.world.pools[made._index].take(made._taken)
         return made
@@ -170,6 +171,7 @@ METHODS = (
 )
 OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
 COMPARISONS = "neg pos abs invert eq ne lt le gt ge"
+VIEWS = ("diagonal", "ravel", "reshape", "squeeze", "swapaxes", "transpose", "view")
 NO_KEYWORDS = {"initial", "where", "correction", "kind", "mode", "stable"}
 
 
@@ -177,7 +179,8 @@ def method(name: str) -> Any:
     def call(self: ndarray, *args: Any, **kwargs: Any) -> Any:
         if bad := NO_KEYWORDS & set(kwargs):
             raise TypeError(f"{name}() got an unexpected keyword argument {bad.pop()!r}")
-        self.check_device()
+        if name not in VIEWS:
+            self.check_device()
         work = QUIET(getattr(self.held, name))
         given = {k: unwrapped(v, name) for k, v in kwargs.items()}
         return wrapped(work(*unwrapped(args, name), **given), self)

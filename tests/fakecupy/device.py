@@ -160,8 +160,8 @@ def make_cuda(cupy: ModuleType, world: World) -> dict[str, ModuleType]:
 
 
 def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:
-    return np.empty(shape, dtype, order).view(PinnedArray).view(np.ndarray)
+    PINNED.append(np.empty(shape, dtype, order))
+    return PINNED[-1]
 
 
-class PinnedArray(np.ndarray):
-    """The base of what empty_pinned gives, so that tests can tell it."""
+PINNED: list[np.ndarray] = []  # what was given out

@@ -8,20 +8,24 @@ tensors' GPU the current one, and refuses tensors of two.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
-from typing import Any
+from importlib import import_module
+from typing import Any, TypeVar, cast
 
 from .. import backend
+from ..backend.cuda import several
 from ..tensor import Tensor
 from .grad import Walk
 from .mode import State, state
 
+F = TypeVar("F", bound=Callable[..., Any])
 
 def gpu_arrays(values: Any) -> list[Any]:
     """The arrays on GPUs among arguments, gradients and what tuples hold of them."""
     found = []
     for value in values:
-        if type(value) is tuple:
+        if type(value) in (tuple, list):
             found += gpu_arrays(value)
         array = value.array if isinstance(value, Tensor) else value
         if type(array) is not backend.numpy.ndarray and type(array) in backend.TABLE:
@@ -29,18 +33,26 @@ def gpu_arrays(values: Any) -> list[Any]:
     return found
 
 
-def placed(work: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that runs on the GPU of the first array among its arguments."""
+def at(values: Any) -> Any:
+    """A context in which the GPU of the first array is the current one."""
+    arrays = gpu_arrays(values)
+    if not arrays:
+        return nullcontext()
+    return backend.of(arrays[0]).xp.cuda.Device(arrays[0].device.id)
+
+
+def placed(work: F) -> F:
+    """For functions that compute with arrays before they come to an op: with several GPUs they run
+    on that of their arguments."""
 
     @wraps(work)
     def call(*args: Any, **kwargs: Any) -> Any:
-        arrays = gpu_arrays(args)
-        if not arrays:
+        if not several:
             return work(*args, **kwargs)
-        with backend.of(arrays[0]).xp.cuda.Device(arrays[0].device.id):
+        with at(args):
             return work(*args, **kwargs)
 
-    return call
+    return cast(F, call)
 
 
 class Guard:
@@ -50,37 +62,34 @@ class Guard:
         arrays = gpu_arrays((*args, *attrs.values()))
         if len({a.device.id for a in arrays}) > 1 and op.name != "transfer":
             raise backend.apart(arrays)
-        if not arrays:
-            return run(args, attrs)
-        with backend.of(arrays[0]).xp.cuda.Device(arrays[0].device.id):
+        with at(arrays):
             return run(args, attrs)
 
     def backward(self, pull: Any, node: Any, g: Any, *rest: Any) -> Any:
-        arrays = gpu_arrays(g if type(g) is tuple else (g,))
-        if not arrays:
-            return pull(node, g, *rest)
-        with backend.of(arrays[0]).xp.cuda.Device(arrays[0].device.id):
+        with at((g,)):
             return pull(node, g, *rest)
 
 
 GUARD = Guard()
-PLAIN = {name: getattr(Walk, name) for name in ("add", "gather", "deliver")}
+PLAIN: list[Any] = [(Walk, name, getattr(Walk, name)) for name in ("add", "gather", "deliver")]
+SEEDS = import_module(f"{__package__}.backward")  # the package has a function of that name
+PLAIN.append((SEEDS, "_seed", SEEDS._seed))
 
 
 def watch() -> None:
     """Sets the guard up, for threads that come later too."""
     State.mode, State._observers = 2, (GUARD,)
     state.observers = (*state.observers, GUARD)
-    for name, work in PLAIN.items():
-        setattr(Walk, name, placed(work))
+    for owner, name, work in PLAIN:
+        setattr(owner, name, placed(work))
 
 
 def unwatch() -> None:
     """Takes the guard away."""
     State.mode, State._observers = 1, ()
     state.observers = tuple([o for o in state.observers if o is not GUARD])
-    for name, work in PLAIN.items():
-        setattr(Walk, name, work)
+    for owner, name, work in PLAIN:
+        setattr(owner, name, work)
 
 
 backend.cuda.on_several.append(watch)

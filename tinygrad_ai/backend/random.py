@@ -152,6 +152,8 @@ def restored(kept: dict[str, Any] | None) -> Iterator[None]:
     before = states()
     for name, state in (kept or {}).items():
         default_on(name).set_state(state)
+    for name in others.keys() - kept.keys() if kept else ():  # not in use yet when states were kept
+        others[name].manual_seed(others[name].initial_seed())
     try:
         yield
     finally:

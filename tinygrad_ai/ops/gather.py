@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd.op import op
+from ..autograd.placement import placed
 from ..errors import DTypeError, RangeError, ShapeError
 from ..tensor import Tensor, methods, wrap
 from .arguments import axis, raw
@@ -52,6 +53,7 @@ def places(be: Any, index: Any, dim: int) -> tuple[Any, ...]:
     return tuple(grid)
 
 
+@placed
 def checked_index(index: Any, size: int, name: str) -> Any:
     """Index values as an array of integers in [0, size); RangeError and DTypeError otherwise."""
     array = raw(index)
@@ -98,6 +100,7 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     return _getitem(input, index=(slice(None),) * i + (array,))
 
 
+@placed
 def take(input: Any, index: Any) -> Any:
     """Elements of the flattened tensor."""
     array, size = raw(index), max(ravel(input).shape[0], 0)
@@ -107,6 +110,7 @@ def take(input: Any, index: Any) -> Any:
     return _getitem(ravel(input), index=backend.beside(raw(input), array))
 
 
+@placed
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """As gather, with broadcasting; without dim in the flattened tensor."""
     if dim is None:
@@ -135,6 +139,7 @@ def masked_select(input: Any, mask: Any) -> Any:
     return _getitem(broadcast_to(input, mask.shape), index=raw(mask))
 
 
+@placed
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The indices of elements that are not zero: (count, dims), or one vector per dimension."""
     be = backend.of(raw(input))
@@ -151,6 +156,7 @@ def argwhere(input: Any) -> Any:
     return nonzero(input)
 
 
+@placed
 def searchsorted(
     sorted_sequence: Any,
     input: Any,

@@ -54,12 +54,7 @@ def _floats(draw: str, generator: Any, shape: Any, dtype: Any, device: Any) -> A
     dtype = backend.numpy.dtype(dtype or dtypes.get_default_dtype())
     drawn = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
     array = getattr(streams.of(generator, device), draw)(shape, dtype=drawn)
-    return _as(array, dtype)
-
-
-def _as(array: Any, dtype: Any) -> Any:
-    """What was drawn as an array of a dtype: NumPy gives scalars for the shape ()."""
-    return backend.common((array,)).as_array(array).astype(dtype, copy=False)
+    return backend.asarray(array, dtype)
 
 
 def rand(
@@ -94,12 +89,13 @@ def randint(
     if high <= low:
         raise ArgumentError(f"randint expects low < high, got {low} and {high}")
     array = streams.of(generator, device).integers(low, high, sizes((size,)))
-    return made(_as(array, dtype or dtypes.int64), requires_grad)
+    return made(backend.asarray(array, dtype or dtypes.int64), requires_grad)
 
 
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The integers 0 to n - 1 in random order."""
-    return wrap(streams.of(generator, device).permutation(n).astype(dtype or dtypes.int64))
+    order = streams.of(generator, device).permutation(n)
+    return wrap(backend.asarray(order, dtype or dtypes.int64))
 
 
 def _like(input: Tensor, options: dict[str, Any]) -> dict[str, Any]:
@@ -130,22 +126,29 @@ def normal(
     shape = size if size is not None else broadcast_shapes(*[v.shape for v in given])
     dtype, device = (given[0].dtype, given[0].device) if given else (dtype, device)
     noise = _floats("standard_normal", generator, sizes((shape,)), dtype, device)
-    return wrap((noise * raw(std) + raw(mean)).astype(noise.dtype))
+    std, mean = [v.detach() if isinstance(v, Tensor) else v for v in (std, mean)]
+    return (wrap(noise) * std + mean).to(noise.dtype)  # type: ignore[operator, no-any-return]
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability given for each element (or p for all), else 0."""
-    chance = raw(input) if p is None else p
-    limits = backend.common((chance,)).as_array(chance)
+    chance = input.detach() if p is None else p  # type: ignore[attr-defined]
+    limits = backend.to_numpy(raw(chance))
     if ((limits < 0) | (limits > 1)).any():
         raise ArgumentError("bernoulli expects probabilities in [0, 1]")
-    drawn = streams.of(generator, input.device).random(input.shape)
-    return wrap(_as(drawn < chance, input.dtype))
+    return _drawn(input, generator, chance).to(input.dtype)  # type: ignore[no-any-return]
+
+
+def _drawn(like: Tensor, generator: Any, chance: Any) -> Any:
+    """Bools in a tensor's shape and place, each true with its chance."""
+    drawn = backend.asarray(streams.of(generator, like.device).random(like.shape))
+    return wrap(drawn) < chance  # type: ignore[operator]
 
 
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Poisson numbers with the rates given."""
-    return wrap(_as(streams.of(generator, input.device).poisson(raw(input)), input.dtype))
+    found = streams.of(generator, input.device).poisson(raw(input))
+    return wrap(backend.asarray(found, input.dtype))
 
 
 def multinomial(
@@ -170,8 +173,9 @@ def multinomial(
     return wrap(backend.moved(index, input.device))
 
 
-def _fill(self: Tensor, array: Any, what: str) -> Tensor:
-    return overwrite(self, wrap(_as(array, self.dtype)), what)
+def _fill(self: Tensor, found: Any, what: str) -> Tensor:
+    value = found if isinstance(found, Tensor) else wrap(backend.asarray(found))
+    return overwrite(self, value.to(self.dtype), what)  # type: ignore[attr-defined]
 
 
 @method
@@ -181,21 +185,20 @@ def uniform_(
     """Filled with U(from, to)."""
     from_ = k.pop("from", from_)  # PyTorch's name, a keyword of Python
     noise = _floats("random", generator, self.shape, self.dtype, self.device)
-    return _fill(self, noise * (to - from_) + from_, "uniform_")
+    return _fill(self, wrap(noise) * (to - from_) + from_, "uniform_")  # type: ignore[operator]
 
 
 @method
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
     """Filled with N(mean, std²)."""
     noise = _floats("standard_normal", generator, self.shape, self.dtype, self.device)
-    return _fill(self, noise * std + mean, "normal_")
+    return _fill(self, wrap(noise) * std + mean, "normal_")  # type: ignore[operator]
 
 
 @method
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Filled with ones with probability p."""
-    drawn = streams.of(generator, self.device).random(self.shape)
-    return _fill(self, drawn < raw(p), "bernoulli_")
+    return _fill(self, _drawn(self, generator, p), "bernoulli_")
 
 
 @method

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd.op import op
+from ..autograd.placement import placed
 from ..errors import ArgumentError, DTypeError, RangeError
 from ..tensor import Tensor, methods, wrap
 from .arguments import axis, raw
@@ -194,6 +195,7 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     return where(mask, filled, input)
 
 
+@placed
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """input with the mask's places filled from source in order."""
     from .shape import broadcast_to, ravel
@@ -204,6 +206,7 @@ def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     return _setitem(broadcast_to(input, wide.shape), ravel(source)[:count], index=wide)
 
 
+@placed
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """(…, classes) with 1 at each label and 0 elsewhere, as integers."""
     labels = raw(tensor)

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd.op import op
+from ..autograd.placement import placed
 from ..backend import dtypes
 from ..errors import ArgumentError, DTypeError, RangeError
 from ..tensor import methods, wrap
@@ -48,6 +49,7 @@ def _zero(x: Any) -> Any:
     return wrap(backend.of(raw(x)).zeros((), "int64"))
 
 
+@placed
 def sort(input: Any, dim: int = -1, descending: bool = False, stable: bool = False) -> Extreme:
     """Values in order along dim, and where each was. The order is always stable."""
     if not input.ndim:
@@ -67,6 +69,7 @@ def msort(input: Any) -> Any:
     return sort(input, 0).values
 
 
+@placed
 def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Extreme:
     """The k largest (or smallest) along dim, in order, and where they are."""
     i = axis(dim, input.ndim)
@@ -80,6 +83,7 @@ def topk(input: Any, k: int, dim: int = -1, largest: bool = True, sorted: bool =
     return Extreme(_take_along(input, index=index, dim=i), wrap(index))
 
 
+@placed
 def kthvalue(input: Any, k: int, dim: int = -1, keepdim: bool = False) -> Extreme:
     """The k-th smallest along dim (k from 1), and where it is."""
     i = axis(dim, input.ndim)
@@ -99,6 +103,7 @@ def _at_rank(x: Any, rank: Any, dim: int, keepdim: bool) -> Extreme:
     return Extreme(values, wrap(index if keepdim else index.squeeze(dim)))
 
 
+@placed
 def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median; with dim also its index. NaN if there is one."""
     if dim is None:
@@ -113,6 +118,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     return _at_rank(input, be.broadcast_to(rank, array.shape), i, keepdim)
 
 
+@placed
 def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median of what is not NaN; with dim also its index."""
     if dim is None:
@@ -126,6 +132,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     return _at_rank(input, be.broadcast_to(rank, array.shape), i, keepdim)
 
 
+@placed
 def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Extreme:
     """The most frequent value along dim (the smallest of several), and where it was last."""
     if not input.ndim:
@@ -171,6 +178,7 @@ def nanquantile(
     return _quantile(input, q, dim, keepdim, interpolation, ignore_nan=True)
 
 
+@placed
 def _quantile(x: Any, q: Any, dim: Any, keepdim: bool, way: str, ignore_nan: bool) -> Any:
     if way not in WAYS:
         raise ArgumentError(f"expected interpolation of {', '.join(WAYS)}, got {way!r}")
@@ -211,6 +219,7 @@ def _selected(output: Any, inverse: Any, counts: Any, want_inverse: bool, want_c
     return made[0] if len(made) == 1 else made
 
 
+@placed
 def unique(
     input: Any, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False,
     dim: int | None = None,
@@ -224,6 +233,7 @@ def unique(
     return _selected(found, inverse, counts, return_inverse, return_counts)
 
 
+@placed
 def unique_consecutive(
     input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
@@ -245,6 +255,7 @@ def unique_consecutive(
     return _selected(output, inverse, counts, return_inverse, return_counts)
 
 
+@placed
 def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     """How often each of 0, 1, 2, ... occurs, or the sum of its weights."""
     array = raw(input)
@@ -261,6 +272,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
     return wrap(found.astype(kind))
 
 
+@placed
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """Counts of values in `bins` equal intervals from min to max (the data's own if both are 0)."""
     array = raw(input)

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ... import backend
+from ...autograd.placement import placed
 from ...backend.kernels_nn import row_weights
 from ...errors import ArgumentError, DTypeError, ShapeError
 from ...ops.arguments import raw
@@ -68,6 +69,7 @@ def cross_entropy(
     return reshape(loss, target.shape) if reduction == "none" else loss
 
 
+@placed
 def weights_of(x: Any, labels: Any, weight: Any, ignore_index: int) -> tuple[Any, Any]:
     """Labels that may index, and each row's weight: that of its class, 0 where it is ignored."""
     weight = None if weight is None else raw(weight)
@@ -98,6 +100,7 @@ def _soft_cross_entropy(
     return reduced(losses, reduction)
 
 
+@placed
 def _smoothed(
     input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float
 ) -> Any:
@@ -117,6 +120,7 @@ def _smoothed(
     return reduced(reshape(losses, target.shape), reduction)
 
 
+@placed
 def nll_loss(
     input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Any:
@@ -129,6 +133,7 @@ def nll_loss(
     return reduced(reshape(losses, target.shape), reduction)
 
 
+@placed
 def multi_margin_loss(
     input: Any,
     target: Any,
@@ -151,6 +156,7 @@ def multi_margin_loss(
     return reduced(reshape(sum(excess * wrong, 1) / x.shape[1], target.shape), reduction)
 
 
+@placed
 def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """Σ max(0, 1 - x[y] + x[i]) / C over labels y (up to the first -1) and other classes i."""
     x, labels = reshape(input, (-1, input.shape[-1])), raw(target).reshape(-1, target.shape[-1])

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ... import backend
+from ...autograd.placement import placed
 from ...errors import ArgumentError, ShapeError
 from ...ops.arguments import raw
 from ...ops.gather import gather
@@ -49,6 +50,7 @@ def _padded(x: Any, padding: Any, beyond: Any, value: float) -> Any:
     return pad(x, pairs, value=value) if any(pairs) else x
 
 
+@placed
 def _max_pool(
     x: Any,
     size: Any,
@@ -102,6 +104,7 @@ def max_pool2d(
     return _max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, 2)
 
 
+@placed
 def _avg_pool(
     x: Any,
     size: Any,
