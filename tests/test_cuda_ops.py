@@ -10,19 +10,16 @@ import pytest
 
 import tinygrad_ai as ta
 from tests import fakecupy
-from tests.optable import Made, Row
+from tests.optable import Row
 from tests.test_ops import ROWS, Run, assert_close, in_float32
 from tinygrad_ai import backend
 from tinygrad_ai.autograd.op import REGISTRY
 from tinygrad_ai.ops.samples import SAMPLES
 from tinygrad_ai.tensor import Tensor
 
-
 # Rows that make raw arrays of their own, on the CPU; dropout is tested below by its samples.
-SPARED = ("tril_indices", "triu_indices", "dropout", "dropped attention")
-every_row = pytest.mark.parametrize(
-    "row", [p for p in ROWS if p.values[0].name not in SPARED]
-)
+SPARED = ("transfer", "tril_indices", "triu_indices", "dropout", "dropped attention")
+every_row = pytest.mark.parametrize("row", [p for p in ROWS if p.values[0].name not in SPARED])
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from .mode import State, state
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
 def gpu_arrays(values: Any) -> list[Any]:
     """The arrays on GPUs among arguments, gradients and what tuples hold of them."""
     found = []
@@ -49,7 +50,7 @@ def placed(work: F) -> F:
     def call(*args: Any, **kwargs: Any) -> Any:
         if not several:
             return work(*args, **kwargs)
-        with at(args):
+        with at((*args, *kwargs.values())):
             return work(*args, **kwargs)
 
     return cast(F, call)
@@ -72,8 +73,8 @@ class Guard:
 
 GUARD = Guard()
 PLAIN: list[Any] = [(Walk, name, getattr(Walk, name)) for name in ("add", "gather", "deliver")]
-SEEDS = import_module(f"{__package__}.backward")  # the package has a function of that name
-PLAIN.append((SEEDS, "_seed", SEEDS._seed))
+STARTS = import_module(f"{__package__}.backward")  # the package has a function of that name
+PLAIN += [(STARTS, name, getattr(STARTS, name)) for name in ("_seed", "_answer")]
 
 
 def watch() -> None:

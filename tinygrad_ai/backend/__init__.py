@@ -88,6 +88,11 @@ def on(where: Any) -> Any:
     return numpy if wanted.type == "cpu" else cuda.on(wanted)
 
 
+def near(array: Any) -> Any:
+    """The backend of an array, which makes new ones where this one is."""
+    return numpy if TABLE.get(type(array), numpy) is numpy else on(device_of(array))
+
+
 def device_of(array: Any) -> device:
     """Where an array lives; NumPy's scalars and plain numbers are on the CPU."""
     return TABLE.get(type(array), numpy).device_of(array)
@@ -123,7 +128,7 @@ def apart(arrays: Any) -> DeviceError:
 
 def copied(array: Any) -> Any:
     """A copy of the array, on its device."""
-    return on(device_of(array)).array(array)
+    return near(array).array(array)
 
 
 def beside(like: Any, array: Any) -> Any:

@@ -98,6 +98,9 @@ def _made(cupy: Any) -> Any:
         address_of = staticmethod(lambda array: int(array.data.ptr))
         to_host = staticmethod(lambda array: array.get())
 
+        def as_array(self, value: Any) -> Any:
+            return value if type(value) is self.ndarray else self.xp.asarray(value)
+
         def from_host(self, array: Any, non_blocking: bool = False) -> Any:
             """A host array's copy on the current GPU."""
             if not non_blocking:

@@ -243,5 +243,3 @@ def stepping(be: Any, step: Any) -> Any:
                 step([one], *[a[i : i + 1] for a in arrays], t=t[i : i + 1], **numbers)
 
     return call
-
-

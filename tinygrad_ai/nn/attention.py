@@ -151,4 +151,4 @@ def _additive(mask: Any, dtype: Any) -> Any:
     """A mask as numbers: -inf where a boolean one forbids."""
     if raw(mask).dtype.kind != "b":
         return mask
-    return where(mask, -math.inf, wrap(backend.of(raw(mask)).zeros((), dtype)))
+    return where(mask, -math.inf, wrap(backend.near(raw(mask)).zeros((), dtype)))

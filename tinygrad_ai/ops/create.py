@@ -160,7 +160,7 @@ def full_like(
 ) -> Any:
     """A tensor of one value in the shape, dtype and device of another (also of a raw array)."""
     source = raw(input)
-    be = backend.common((source,)) if device is None else backend.on(device)
+    be = backend.near(source) if device is None else backend.on(device)
     array = be.full(source.shape, raw(fill_value), dtype=dtype or source.dtype)
     return made(array, requires_grad) if isinstance(input, Tensor) else array
 
@@ -168,7 +168,7 @@ def full_like(
 def zeros_shaped(like: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of another shape in the dtype and kind (Tensor or array) of `like`."""
     source = raw(like)
-    array = backend.common((source,)).zeros(shape, source.dtype)
+    array = backend.near(source).zeros(shape, source.dtype)
     return wrap(array) if isinstance(like, Tensor) else array
 
 

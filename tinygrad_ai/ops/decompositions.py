@@ -210,7 +210,7 @@ def slogdet(input: Any) -> Any:
 def logdet(input: Any) -> Any:
     """The logarithm of the determinant, NaN if that is negative."""
     s, value = slogdet(input)
-    return where(raw(s) < 0, float("nan"), value)
+    return where(s < 0, float("nan"), value)
 
 
 def cholesky(input: Any, upper: bool = False) -> Any:

@@ -41,7 +41,7 @@ def _(g, src_shape, needs, *, index, dim):
 
 def raw_like(g: Any, index: Any) -> Any:
     """Something of index's shape in g's dtype and kind."""
-    array = backend.of(index).zeros(index.shape, g.dtype)
+    array = backend.near(index).zeros(index.shape, g.dtype)
     return wrap(array) if isinstance(g, Tensor) else array
 
 

@@ -52,5 +52,5 @@ def scaled_dot_product_attention(
 def _bias(query: Any, mask: Any) -> Any:
     """What is added to the scores: the mask as numbers, -inf where attention is forbidden."""
     if mask is not None and raw(mask).dtype.kind == "b":
-        return where(mask, wrap(backend.of(raw(query)).zeros((), query.dtype)), -math.inf)
+        return where(mask, wrap(backend.near(raw(query)).zeros((), query.dtype)), -math.inf)
     return mask

@@ -37,6 +37,7 @@ def rows(input: Any, target: Any) -> tuple[Any, Any]:
     return reshape(scores, (-1, scores.shape[-1])), integers(target)
 
 
+@placed
 def integers(target: Any) -> Any:
     """Class labels as an array in one dimension."""
     labels = raw(target).reshape(-1)

@@ -93,8 +93,9 @@ def _linear(x: Any, dim: int, out: int, factor: float | None, corners: bool) -> 
         place = be.maximum((be.arange(out) + 0.5) * (1 / factor if factor else n / out) - 0.5, 0)
     low = be.minimum(be.floor(place).astype("int64"), n - 1)
     high = be.minimum(low + 1, n - 1)
-    low, high, place = [backend.beside(raw(x), v) for v in (low, high, place)]
     shape = [out if i == dim else 1 for i in range(x.ndim)]
-    part = wrap((place - low).astype(x.dtype).reshape(shape))
+    share = (place - low).astype(x.dtype).reshape(shape)
+    low, high, share = [backend.beside(raw(x), v) for v in (low, high, share)]
+    part = wrap(share)
     lead = (slice(None),) * dim
     return _getitem(x, index=(*lead, low)) * (1 - part) + _getitem(x, index=(*lead, high)) * part
