@@ -36,10 +36,11 @@ def module() -> tuple[Any, str, str]:
         return None, f"switched off by {SWITCH}=0", f"unset {SWITCH}"
     try:
         cupy = import_module("cupy")
-    except ModuleNotFoundError:
-        return None, "CuPy is not installed", INSTALL
-    except Exception as error:  # a library it needs is missing or does not fit
-        return None, f"CuPy cannot be imported: {error}", INSTALL
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "cupy":
+            return None, "CuPy is not installed", INSTALL
+        cause = error.__cause__ or error  # a library it needs is missing or does not fit
+        return None, f"CuPy cannot be imported: {cause}", INSTALL
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy's own error class is as lazy as CuPy
