@@ -40,6 +40,8 @@ from .backend.native import set_num_threads as set_num_threads
 from .backend.precision import get_float32_matmul_precision as get_float32_matmul_precision
 from .backend.precision import set_float32_matmul_precision as set_float32_matmul_precision
 from .ops import *  # noqa: F403
+from .ops.autocast import autocast as autocast
+from .ops.autocast import is_autocast_enabled as is_autocast_enabled
 from .serialization import load as load
 from .serialization import save as save
 from .tensor import Tensor as Tensor
@@ -50,6 +52,7 @@ from . import linalg as linalg  # isort: skip
 from . import data as data  # isort: skip
 from . import nn as nn  # isort: skip
 from . import optim as optim  # isort: skip
+from . import amp as amp  # isort: skip
 
 _accelerators.check_required()
 

@@ -30,7 +30,7 @@ ROOMS = (
     ("autograd",),
     ("ops",),
     ("linalg", "serialization"),
-    ("nn", "optim", "data"),
+    ("nn", "optim", "data", "amp"),
     ("utils",),
     ("models", "text"),
     ("train", "info", "bench"),
