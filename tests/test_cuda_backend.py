@@ -22,13 +22,6 @@ from tinygrad_ai.errors import DeviceError
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.utils.checkpoint import checkpoint
 
-
-@pytest.fixture
-def cupy() -> Iterator[Any]:
-    with fakecupy.installed() as module:
-        yield module
-
-
 # ---- not there
 
 
@@ -93,6 +86,30 @@ def test_cupy_is_loaded_when_asked_for_and_not_before() -> None:
         assert not cuda.loaded
 
 
+# ---- the stand-in
+
+
+def test_the_stand_in_refuses_what_cupy_refuses(cupy: Any) -> None:
+    x = cupy.ones((2, 3))
+    assert x.sum().shape == () and type(x.sum()) is cupy.ndarray
+    assert x[0].base is x and x.T.base is x and (x + 1).base is None and x.get().sum() == 6
+    for work in (
+        lambda: np.asarray(x), lambda: x + np.ones(3), lambda: np.ones(3) + x,
+        lambda: np.add(x, x), lambda: cupy.exp(np.ones(3)), lambda: x[np.array([0])],
+        lambda: cupy.sum(x, where=x > 0), lambda: cupy.max(x, initial=0), lambda: x.max(initial=0),
+        lambda: cupy.add(x, x, where=x > 0), lambda: x.__setitem__(0, np.ones(3)),
+    ):  # fmt: skip
+        with pytest.raises(TypeError):
+            work()
+    for name in ("errstate", "ascontiguous", "sliding_window_view"):
+        assert not hasattr(cupy, name)
+    for work in (cupy.add.at, cupy.maximum.accumulate, cupy.add.reduceat):
+        with pytest.raises(NotImplementedError):
+            work(x, 0)
+    with cupy.cuda.Device(1), pytest.raises(ValueError, match="array device = 0 while current = 1"):
+        x + 1  # noqa: B018
+
+
 # ---- devices
 
 
@@ -108,7 +125,7 @@ def test_devices_of_tensors(cupy: Any) -> None:
     assert x.tolist() == [[1, 2]] and x.sum().item() == 3 and float(x.sum()) == 3 and len(x) == 1
 
 
-def test_factories(cupy: Any) -> None:
+def test_factories(gpu: Any) -> None:
     made = [
         ta.zeros(2, device="cuda"), ta.ones(2, device="cuda"), ta.empty(2, device="cuda"),
         ta.full((2,), 3.0, device="cuda"), ta.arange(2, device="cuda"), ta.eye(2, device="cuda"),
@@ -160,7 +177,7 @@ def test_mixing_devices(cupy: Any) -> None:
             work()
 
 
-def test_single_numbers_and_indices_from_the_cpu_go_everywhere(cupy: Any) -> None:
+def test_single_numbers_and_indices_from_the_cpu_go_everywhere(gpu: Any) -> None:
     x, scale = ta.ones(2, 3, device="cuda", requires_grad=True), ta.tensor(2.0, requires_grad=True)
     y = scale * x * scale
     assert y.device == "cuda:0" and y.tolist() == [[4] * 3] * 2
@@ -175,7 +192,7 @@ def test_single_numbers_and_indices_from_the_cpu_go_everywhere(cupy: Any) -> Non
     assert z.tolist() == [[5, 1, 1], [7, 7, 7]]
 
 
-def test_gradients_cross_devices(cupy: Any) -> None:
+def test_gradients_cross_devices(gpu: Any) -> None:
     x = ta.tensor([1.0, 2.0], requires_grad=True)
     (x.cuda() ** 3).sum().backward()
     assert x.grad.device == "cpu" and x.grad.tolist() == [3, 12]
@@ -184,7 +201,7 @@ def test_gradients_cross_devices(cupy: Any) -> None:
     assert x.grad.tolist() == [9, 24]
 
 
-def test_copies_and_pickles(cupy: Any) -> None:
+def test_copies_and_pickles(gpu: Any) -> None:
     x = ta.ones(2, device="cuda", requires_grad=True)
     for y in (copy.deepcopy(x), pickle.loads(pickle.dumps(x)), x.clone()):
         assert y.device == "cuda:0" and y.requires_grad and y.tolist() == [1, 1]
@@ -241,7 +258,7 @@ def test_the_guard_goes_with_the_backend() -> None:
 # ---- random numbers
 
 
-def test_generators(cupy: Any) -> None:
+def test_generators(gpu: Any) -> None:
     g = ta.Generator(device="cuda").manual_seed(3)
     assert g.device == "cuda:0" and g.initial_seed() == 3
     first = ta.randn(1000, generator=g, device="cuda")
@@ -270,7 +287,7 @@ def test_manual_seed_seeds_all(cupy: Any) -> None:
     assert ta.rand(3, device="cuda:1").tolist() == first[2]
 
 
-def test_draws(cupy: Any) -> None:
+def test_draws(gpu: Any) -> None:
     ta.manual_seed(0)
     x = ta.zeros(2000, device="cuda")
     assert sorted(ta.randperm(50, device="cuda").tolist()) == list(range(50))
@@ -324,7 +341,7 @@ OPTIMIZERS = [
 
 
 @pytest.mark.parametrize(("optimizer", "options"), OPTIMIZERS)
-def test_the_same_losses_on_the_gpu(cupy: Any, optimizer: Any, options: dict[str, Any]) -> None:
+def test_the_same_losses_on_the_gpu(gpu: Any, optimizer: Any, options: dict[str, Any]) -> None:
     near, far = [train(d, optimizer, **options) for d in ("cpu", "cuda")]
     np.testing.assert_allclose(near, far, rtol=1e-4)
 
@@ -342,7 +359,7 @@ LAYERS = [
 
 
 @pytest.mark.parametrize(("make", "shape"), LAYERS)
-def test_layers(cupy: Any, make: Any, shape: tuple[int, ...]) -> None:
+def test_layers(gpu: Any, make: Any, shape: tuple[int, ...]) -> None:
     if make is LAYERS[9][0] and not hasattr(nn, "Upsample"):
         return
     ta.manual_seed(2)
@@ -362,7 +379,7 @@ def test_layers(cupy: Any, make: Any, shape: tuple[int, ...]) -> None:
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
-def test_attention(cupy: Any) -> None:
+def test_attention(gpu: Any) -> None:
     ta.manual_seed(3)
     q, k, v = [ta.randn(2, 4, 6, dtype=ta.float64, requires_grad=True) for _ in range(3)]
     for options in ({}, {"is_causal": True}, {"attn_mask": ta.ones(4, 4).tril().bool()}):
@@ -409,7 +426,7 @@ def test_states_and_files(cupy: Any, tmp_path: Path) -> None:
     assert steps.state_dict()["state"][0]["exp_avg"].device == "cuda:0"
 
 
-def test_checkpoint_draws_the_same(cupy: Any) -> None:
+def test_checkpoint_draws_the_same(gpu: Any) -> None:
     x = ta.ones(50, device="cuda", requires_grad=True)
     y = checkpoint(lambda v: F.dropout(v, 0.5) * v, x)
     (y.detach() * 1).sum()

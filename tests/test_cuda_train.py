@@ -1,9 +1,8 @@
-"""The main job on the stand-in for CuPy: the losses of the CPU, files, a run stopped and resumed."""
+"""The main job on a GPU or the stand-in: the CPU's losses, files, a run stopped and resumed."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_ai as ta
-from tests import fakecupy
 from tinygrad_ai.__main__ import main
-
-
-@pytest.fixture
-def cupy() -> Iterator[Any]:
-    with fakecupy.installed() as module:
-        yield module
 
 
 def run(folder: Path, *options: str) -> list[dict[str, float]]:
@@ -29,7 +21,7 @@ def run(folder: Path, *options: str) -> list[dict[str, float]]:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_the_losses_are_the_cpus(cupy: Any, tmp_path: Path, optimizer: str) -> None:
+def test_the_losses_are_the_cpus(gpu: Any, tmp_path: Path, optimizer: str) -> None:
     options = ["--epochs", "2", "--optimizer", optimizer]
     near = run(tmp_path / "near", *options)
     far = run(tmp_path / "far", *options, "--device", "cuda")
@@ -40,7 +32,7 @@ def test_the_losses_are_the_cpus(cupy: Any, tmp_path: Path, optimizer: str) -> N
         np.testing.assert_allclose(*[w[name].numpy() for w in weights], rtol=2e-3, atol=2e-4)
 
 
-def test_a_run_is_resumed(cupy: Any, tmp_path: Path) -> None:
+def test_a_run_is_resumed(gpu: Any, tmp_path: Path) -> None:
     whole = run(tmp_path / "whole", "--epochs", "2", "--device", "cuda")
     run(tmp_path / "half", "--epochs", "1", "--device", "cuda")
     assert main(["train", "--resume", str(tmp_path / "half"), "--epochs", "2"]) == 0

@@ -80,6 +80,8 @@ def prepared(index: Any, like: Any) -> Any:
 
 
 def _part(part: Any, like: Any) -> Any:
+    if part is None or part is Ellipsis or type(part) is int:
+        return part
     if isinstance(part, slice):
         start, stop, step = [
             raw(v).item() if isinstance(v, Tensor) else v
