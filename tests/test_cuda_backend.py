@@ -15,6 +15,7 @@ import pytest
 import tinygrad_ai as ta
 from tests import fakecupy
 from tinygrad_ai import nn
+from tinygrad_ai.autograd.gradcheck import gradcheck, gradgradcheck
 from tinygrad_ai.autograd.mode import state
 from tinygrad_ai.backend import accelerators, cuda
 from tinygrad_ai.data import DataLoader, TensorDataset
@@ -190,6 +191,22 @@ def test_single_numbers_and_indices_from_the_cpu_go_everywhere(gpu: Any) -> None
     z[0, 0] = ta.tensor(5.0)
     z[1] = 7
     assert z.tolist() == [[5, 1, 1], [7, 7, 7]]
+
+
+def test_numbers_of_all_kinds(gpu: Any) -> None:
+    x = ta.tensor([-1.0, 2.0], device="cuda")
+    assert ta.where(x > 0, 1.0, 0.0).tolist() == [0, 1] and (x > 0).device == "cuda:0"
+    assert (x * np.float32(2) + np.int64(1)).tolist() == [-1, 5]
+    assert ta.full_like(x, ta.tensor(3.0)).tolist() == [3, 3]
+    assert ta.full((2,), x[1], device="cuda").tolist() == [2, 2]
+    assert ta.ones(2, dtype=ta.float64).type_as(x).device == "cuda:0"
+    with pytest.raises(DeviceError, match="expected all tensors on one device"):
+        x * np.ones(2, "f")
+    for value in ([5.0, 6.0], np.array([5.0, 6.0]), ta.tensor([5.0, 6.0])):
+        x[:] = value
+        assert x.tolist() == [5, 6]
+    y = ta.randn(3, dtype=ta.float64, device="cuda", requires_grad=True)
+    assert gradcheck(lambda v: (v * v.exp()).sum(), (y,)) and gradgradcheck(ta.sin, (y,))
 
 
 def test_gradients_cross_devices(gpu: Any) -> None:

@@ -51,7 +51,8 @@ def align(op: Op, args: tuple[Any, ...]) -> tuple[Any, ...]:
     dtype = dtypes.result_type(*values)
     if op.dtypes == "float" and not dtypes.is_floating(dtype):
         dtype = dtypes.get_default_dtype()
-    return tuple([_as(dtype, a) for a in args])
+    home = next((v for v in values if type(v) in backend.TABLE), None)
+    return tuple([_as(dtype, a, home) for a in args])
 
 
 def together(args: tuple[Any, ...], be: Any) -> tuple[Any, ...]:
@@ -68,11 +69,15 @@ def _placed(value: Any, where: Any) -> Any:
     return backend.moved(value, where) if type(value) in backend.TABLE else value
 
 
-def _as(dtype: Any, value: Any) -> Any:
-    """One argument in the dtype the op works in; plain numbers are weak and stay as they are."""
+def _as(dtype: Any, value: Any, home: Any) -> Any:
+    """One argument in the dtype the op works in; plain numbers are weak and stay as they are, and
+    NumPy's become arrays where `home` is."""
     if isinstance(value, Tensor):
         return value if value.dtype == dtype else cast(value, dtype=dtype)
-    return backend.asarray(value, dtype) if backend.is_array(value) else value
+    if not backend.is_array(value):
+        return value
+    array = backend.asarray(value, dtype)
+    return array if array.ndim or home is None else backend.beside(home, array)
 
 
 Op.align = staticmethod(align)

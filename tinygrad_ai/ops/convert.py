@@ -115,7 +115,7 @@ def type(self: Tensor, dtype: Any = None) -> Any:
 
 @method
 def type_as(self: Tensor, other: Tensor) -> Tensor:
-    return to(self, other.dtype)
+    return to(self, other)
 
 
 @method

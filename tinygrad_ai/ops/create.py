@@ -127,7 +127,13 @@ def full(
     """A tensor of one value; its dtype follows from the value."""
     fill = raw(fill_value)
     dtype = dtype or (fill.dtype if hasattr(fill, "dtype") else dtypes.scalar_dtype(fill))
-    return made(backend.on(device).full(sizes((size,)), fill, dtype=dtype), requires_grad)
+    array = backend.on(device).full(sizes((size,)), _number(fill), dtype=dtype)
+    return made(array, requires_grad)
+
+
+def _number(value: Any) -> Any:
+    """The one number of a tensor or array from wherever it is; a number as it is."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _filled(name: str, doc: str) -> Any:
@@ -161,7 +167,7 @@ def full_like(
     """A tensor of one value in the shape, dtype and device of another (also of a raw array)."""
     source = raw(input)
     be = backend.near(source) if device is None else backend.on(device)
-    array = be.full(source.shape, raw(fill_value), dtype=dtype or source.dtype)
+    array = be.full(source.shape, _number(fill_value), dtype=dtype or source.dtype)
     return made(array, requires_grad) if isinstance(input, Tensor) else array
 
 

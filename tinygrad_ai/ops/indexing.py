@@ -174,7 +174,7 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
 
     if not isinstance(value, Tensor):
         value = raw(value) if isinstance(value, (int, float, bool)) else Tensor(value)
-    if isinstance(value, Tensor) and not value.ndim and type(value.array) is not type(self.array):
+    if isinstance(value, Tensor) and type(value.array) is not type(self.array):
         value = value.to(self.device)  # type: ignore[attr-defined]
     if isinstance(value, Tensor) and value.dtype != self.dtype:
         value = value.to(self.dtype)  # type: ignore[attr-defined]
