@@ -6,6 +6,8 @@ import copy
 import pickle
 import sys
 from collections.abc import Iterator
+from importlib import import_module
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,31 @@ def test_the_stand_in_refuses_what_cupy_refuses(cupy: Any) -> None:
             work(x, 0)
     with cupy.cuda.Device(1), pytest.raises(ValueError, match="array device = 0 while current = 1"):
         x + 1  # noqa: B018
+
+
+USED = """cuda.Device.mem_info cuda.Device.compute_capability cuda.Device.synchronize cuda.Stream
+cuda.Stream.record cuda.Stream.wait_event cuda.Event.done cuda.get_current_stream
+cuda.runtime.getDeviceCount cuda.runtime.getDevice cuda.runtime.getDeviceProperties
+cuda.MemoryPool.used_bytes cuda.MemoryPool.total_bytes cuda.MemoryPool.set_limit
+cuda.MemoryPool.get_limit cuda.MemoryPool.free_all_blocks get_default_memory_pool ElementwiseKernel
+lib.stride_tricks.as_strided linalg.inv linalg.solve linalg.det linalg.slogdet linalg.cholesky
+linalg.qr linalg.eigh linalg.svd ndarray.get ndarray.set ndarray.base ndarray.item ndarray.tolist"""
+
+
+def test_a_real_cupy_has_what_is_used() -> None:
+    """Names only: CuPy can be imported without a GPU."""
+    real = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
+    routines: Any = import_module("cupy._core._routines_linalg")
+    cupyx, special = import_module("cupyx"), import_module("cupyx.scipy.special")
+    for name in USED.split():
+        assert attrgetter(name)(real) is not None
+    assert [n for n in fakecupy.functions.SPEC if not hasattr(real, n)] == []
+    assert (
+        routines.COMPUTE_TYPE_TF32 and routines.COMPUTE_TYPE_DEFAULT and routines.set_compute_type
+    )
+    assert cupyx.scatter_add and cupyx.empty_pinned and cupyx.errstate(linalg="raise")
+    for name in ("erf", "erfc", "erfinv", "gammaln", "digamma", "zeta", "xlogy"):
+        assert hasattr(special, name)
 
 
 # ---- devices
@@ -270,6 +297,14 @@ def test_the_guard_goes_with_the_backend() -> None:
         ta.ones(2, device="cuda:1")
         assert state.mode == 2
     assert state.mode == 1 and not state.observers
+
+
+def test_the_guard_stays_when_blocks_end(cupy: Any) -> None:
+    with ta.autocast("cpu"):
+        x = ta.ones(2, device="cuda:1")
+    with ta.autocast("cuda"), ta.no_grad():
+        assert (x * 2).device == "cuda:1"
+    assert (x * 2 + x).device == "cuda:1" and len(state.observers) == 1
 
 
 # ---- random numbers

@@ -79,15 +79,15 @@ PLAIN += [(STARTS, name, getattr(STARTS, name)) for name in ("_seed", "_answer")
 
 def watch() -> None:
     """Sets the guard up, for threads that come later too."""
-    State.mode, State._observers = 2, (GUARD,)
-    state.observers = (*state.observers, GUARD)
+    State.mode, State._observers, State.always = 2, (GUARD,), (GUARD,)
+    state.observers = state.observers
     for owner, name, work in PLAIN:
         setattr(owner, name, placed(work))
 
 
 def unwatch() -> None:
     """Takes the guard away."""
-    State.mode, State._observers = 1, ()
+    State.mode, State._observers, State.always = 1, (), ()
     state.observers = tuple([o for o in state.observers if o is not GUARD])
     for owner, name, work in PLAIN:
         setattr(owner, name, work)
