@@ -16,12 +16,12 @@ import pytest
 
 import tinygrad_ai as ta
 from tests import fakecupy
-from tinygrad_ai import nn
+from tinygrad_ai import backend, nn
 from tinygrad_ai.autograd.gradcheck import gradcheck, gradgradcheck
 from tinygrad_ai.autograd.mode import state
-from tinygrad_ai.backend import accelerators, cuda
+from tinygrad_ai.backend import accelerators, cuda, kernels_cuda
 from tinygrad_ai.data import DataLoader, TensorDataset
-from tinygrad_ai.errors import DeviceError
+from tinygrad_ai.errors import CheckpointError, DeviceError
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.utils.checkpoint import checkpoint
 
@@ -136,6 +136,12 @@ def test_a_real_cupy_has_what_is_used() -> None:
     assert cupyx.scatter_add and cupyx.empty_pinned and cupyx.errstate(linalg="raise")
     for name in ("erf", "erfc", "erfinv", "gammaln", "digamma", "zeta", "xlogy"):
         assert hasattr(special, name)
+
+
+def test_entries_are_replaced_and_none_is_added(cupy: Any) -> None:
+    be = backend.on("cuda")
+    for name in kernels_cuda.TABLE:
+        assert hasattr(backend.numpy, name) and getattr(be, name).func is kernels_cuda.TABLE[name]
 
 
 # ---- devices
@@ -337,6 +343,12 @@ def test_manual_seed_seeds_all(cupy: Any) -> None:
     assert ta.rand(3, device="cuda").tolist() != first[1]
     ta.cuda.manual_seed_all(5)
     assert ta.rand(3, device="cuda:1").tolist() == first[2]
+    kept = ta.cuda.get_rng_state(1)
+    again = ta.rand(3, device="cuda:1").tolist()
+    ta.cuda.set_rng_state(kept, "cuda:1")
+    assert ta.rand(3, device="cuda:1").tolist() == again
+    with pytest.raises(CheckpointError, match="no state of a Generator"):
+        ta.cuda.set_rng_state(ta.get_rng_state())
 
 
 def test_draws(gpu: Any) -> None:

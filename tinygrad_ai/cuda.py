@@ -13,12 +13,13 @@ from . import backend
 from .backend import random
 from .backend.device import device as Device
 from .errors import ArgumentError
+from .tensor import Tensor, wrap
 
 __all__ = [
     "Stream", "current_device", "current_stream", "device", "device_count", "empty_cache",
-    "get_device_capability", "get_device_name", "is_available", "manual_seed", "manual_seed_all",
-    "mem_get_info", "memory_allocated", "memory_reserved", "memory_summary", "set_device",
-    "set_memory_limit", "stream", "synchronize",
+    "get_device_capability", "get_device_name", "get_rng_state", "is_available", "manual_seed",
+    "manual_seed_all", "mem_get_info", "memory_allocated", "memory_reserved", "memory_summary",
+    "set_device", "set_memory_limit", "set_rng_state", "stream", "synchronize",
 ]  # fmt: skip
 
 
@@ -133,6 +134,17 @@ def manual_seed_all(seed: int) -> None:
     """The same for all GPUs."""
     for i in range(device_count()):
         random.default_on(f"cuda:{i}").manual_seed(seed)
+
+
+def get_rng_state(device: Any = "cuda") -> Tensor:
+    """The state of a GPU's default stream of random numbers, as bytes on the CPU."""
+    return wrap(random.default_on(f"cuda:{_number(device)}").get_state())
+
+
+def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
+    """Puts a GPU's default stream into a state of get_rng_state."""
+    state = new_state.array if isinstance(new_state, Tensor) else new_state
+    random.default_on(f"cuda:{_number(device)}").set_state(state)
 
 
 def _asked(device: Any, question: str) -> int:

@@ -25,8 +25,9 @@ LONG_FUNCTIONS: dict[str, str] = {}
 ROOMS = (
     ("errors", "version"),
     ("backend",),
-    ("hooks", "cuda"),
+    ("hooks",),
     ("tensor",),
+    ("cuda",),
     ("autograd",),
     ("ops",),
     ("linalg", "serialization"),
