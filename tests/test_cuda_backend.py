@@ -23,6 +23,7 @@ from tinygrad_ai.backend import accelerators, cuda, kernels_cuda
 from tinygrad_ai.data import DataLoader, TensorDataset
 from tinygrad_ai.errors import CheckpointError, DeviceError
 from tinygrad_ai.nn import functional as F
+from tinygrad_ai.ops.indexing import check_range, prepared
 from tinygrad_ai.utils.checkpoint import checkpoint
 
 # ---- not there
@@ -240,6 +241,17 @@ def test_numbers_of_all_kinds(gpu: Any) -> None:
         assert x.tolist() == [5, 6]
     y = ta.randn(3, dtype=ta.float64, device="cuda", requires_grad=True)
     assert gradcheck(lambda v: (v * v.exp()).sum(), (y,)) and gradgradcheck(ta.sin, (y,))
+
+
+def test_indices_are_checked(gpu: Any) -> None:
+    """CuPy would wrap them around."""
+    x = ta.zeros(3, 4, device="cuda")
+    for index in ([0, 3], (slice(None), [-5]), (Ellipsis, ta.tensor([4])), (None, [9], [0])):
+        with pytest.raises(IndexError, match="out of bounds for axis"):
+            check_range(x.array, prepared(index, x.array))
+        with pytest.raises(IndexError, match=r"cannot index a tensor of shape \(3, 4\)"):
+            x[index]
+    assert x[[-3, 2]].shape == x[:, [0, 3]][:2].shape[:1] + (4,)
 
 
 def test_gradients_cross_devices(gpu: Any) -> None:
@@ -476,6 +488,8 @@ def test_states_and_files(cupy: Any, tmp_path: Path) -> None:
     ta.save(model.state_dict(), tmp_path / "m.safetensors")
     loaded = ta.load(tmp_path / "m.safetensors")
     assert {t.device.type for t in loaded.values()} == {"cpu"}
+    there = ta.load(tmp_path / "m.safetensors", map_location="cuda")
+    assert {str(t.device) for t in there.values()} == {"cuda:0"}
     other.cuda().load_state_dict(loaded)  # values are copied to where the parameters are
     assert {str(t.device) for t in other.parameters()} == {"cuda:0"}
     steps = ta.optim.Adam(model.parameters())

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd.op import op
+from ..autograd.placement import placed
 from ..errors import ArgumentError, RangeError, ShapeError
 from ..tensor import Tensor, method
 from .arguments import raw
@@ -155,10 +156,30 @@ def with_item(x: Any, value: Any, index: Any) -> Any:
     return _setitem(x, inner, index=first)
 
 
+@placed
+def check_range(array: Any, index: Any) -> None:
+    """IndexError as NumPy's for an index outside its dimension: CuPy would wrap it around."""
+    parts = index if isinstance(index, tuple) else (index,)
+    taken, dim = [_dims(p) for p in parts], 0
+    for part, dims in zip(parts, taken, strict=True):
+        if part is Ellipsis:
+            dims = array.ndim - sum(taken)
+        elif backend.is_array(part) and part.dtype.kind in "iu" and part.size:
+            size, least, most = array.shape[dim], int(part.min()), int(part.max())
+            if least < -size or most >= size:
+                wrong = least if least < -size else most
+                raise IndexError(f"index {wrong} is out of bounds for axis {dim} with size {size}")
+        dim += dims
+
+
 def checked(x: Any, index: Any, work: Any) -> Any:
     """Runs `work(prepared index)` with NumPy's index errors said in our words."""
+    array = raw(x)
     try:
-        return work(prepared(index, raw(x)))
+        found = prepared(index, array)
+        if type(array) is not backend.numpy.ndarray:
+            check_range(array, found)
+        return work(found)
     except IndexError as error:
         raise RangeError(f"cannot index a tensor of shape {tuple(x.shape)}: {error}") from None
 

@@ -12,7 +12,7 @@ from ..tensor import Tensor, methods, wrap
 from .arguments import axis, raw
 from .create import full_like, ones_like
 from .gather import _gather, checked_index, fitting, places
-from .indexing import _getitem, _setitem, prepared
+from .indexing import _getitem, _setitem, check_range, prepared
 from .inplace import _in_place
 from .select import where
 
@@ -180,6 +180,8 @@ def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -
     """input with values at x[indices], or added there."""
     index = prepared(tuple(indices), raw(input))
     try:
+        if type(raw(input)) is not backend.numpy.ndarray:
+            check_range(raw(input), index)
         return (_additem if accumulate else _setitem)(input, values, index=index)
     except IndexError as error:
         raise RangeError(f"index_put on shape {tuple(input.shape)}: {error}") from None

@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import backend
 from ...autograd.placement import placed
+from ...backend.dtypes import int64 as INT64
 from ...backend.kernels_nn import row_weights
 from ...errors import ArgumentError, DTypeError, ShapeError
 from ...ops.arguments import raw
@@ -37,13 +38,12 @@ def rows(input: Any, target: Any) -> tuple[Any, Any]:
     return reshape(scores, (-1, scores.shape[-1])), integers(target)
 
 
-@placed
 def integers(target: Any) -> Any:
     """Class labels as an array in one dimension."""
     labels = raw(target).reshape(-1)
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"expected integer class labels, got {labels.dtype}", "target.long()")
-    return labels.astype("int64", copy=False)
+    return labels if labels.dtype is INT64 else backend.near(labels).converted(labels, INT64)
 
 
 def cross_entropy(
