@@ -1,15 +1,19 @@
-"""Fixtures of the compiled kernels: every instruction set of this processor, and threads."""
+"""Fixtures of the compiled kernels: every instruction set of this processor, and threads. And CuPy:
+the stand-in, or the real one.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 import tinygrad_ai as ta
+from tests import fakecupy
 from tests.native_help import SETS
-from tinygrad_ai.backend import native
+from tinygrad_ai.backend import cuda, native
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -31,3 +35,20 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     ta.set_num_threads(request.param)
     yield request.param
     ta.set_num_threads(before)
+
+
+@pytest.fixture
+def cupy() -> Iterator[Any]:
+    """The stand-in for CuPy, with two GPUs."""
+    with fakecupy.installed() as module:
+        yield module
+
+
+@pytest.fixture
+def gpu() -> Iterator[Any]:
+    """CuPy itself with TINYGRAD_AI_REQUIRE=gpu, else the stand-in."""
+    if "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(","):
+        yield cuda.load().xp
+    else:
+        with fakecupy.installed() as module:
+            yield module

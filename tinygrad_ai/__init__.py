@@ -4,6 +4,7 @@ import warnings as _warnings
 
 from . import backend as backend
 from . import errors as errors
+from .autograd import placement as _placement  # noqa: F401
 from .autograd import promote as _promote  # noqa: F401
 from .autograd.backward import backward as backward
 from .autograd.backward import grad as grad
@@ -36,16 +37,22 @@ from .backend.memory import memory_stats as memory_stats
 from .backend.memory import memory_summary as memory_summary
 from .backend.native import get_num_threads as get_num_threads
 from .backend.native import set_num_threads as set_num_threads
+from .backend.precision import get_float32_matmul_precision as get_float32_matmul_precision
+from .backend.precision import set_float32_matmul_precision as set_float32_matmul_precision
 from .ops import *  # noqa: F403
+from .ops.autocast import autocast as autocast
+from .ops.autocast import is_autocast_enabled as is_autocast_enabled
 from .serialization import load as load
 from .serialization import save as save
 from .tensor import Tensor as Tensor
 from .version import __version__ as __version__
 
+from . import cuda as cuda  # isort: skip
 from . import linalg as linalg  # isort: skip
 from . import data as data  # isort: skip
 from . import nn as nn  # isort: skip
 from . import optim as optim  # isort: skip
+from . import amp as amp  # isort: skip
 
 _accelerators.check_required()
 

@@ -86,7 +86,7 @@ def matrix_power(A: Any, n: int) -> Any:
     if A.ndim < 2 or A.shape[-1] != A.shape[-2]:
         raise ShapeError(f"matrix_power expects square matrices, got {tuple(A.shape)}")
     base = A if n >= 0 else inv(A)
-    result: Any = eye(A.shape[-1], dtype=A.dtype)
+    result: Any = eye(A.shape[-1], dtype=A.dtype, device=A.device)
     for bit in bin(n if n >= 0 else -n)[2:]:
         result = matmul(result, result)
         result = matmul(result, base) if bit == "1" else result
@@ -134,7 +134,7 @@ def solve_triangular(
     """X with A X = B, looking only at one triangle of A."""
     triangle = triu(A) if upper else tril(A)
     if unitriangular:
-        one = eye(A.shape[-1], dtype=A.dtype)
+        one = eye(A.shape[-1], dtype=A.dtype, device=A.device)
         triangle = triangle * (1 - one) + one
     return solve(triangle, B, left=left)
 

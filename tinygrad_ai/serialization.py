@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
+from .backend import moved
 from .errors import CheckpointError
 from .tensor import Tensor, wrap
 
@@ -30,7 +31,7 @@ def save(obj: Any, path: Any, metadata: dict[str, str] | None = None) -> None:
     """
     path = Path(path)
     arrays = {
-        name: np.ascontiguousarray(t.detach().numpy()).reshape(t.shape)
+        name: np.ascontiguousarray(t.detach().cpu().numpy()).reshape(t.shape)
         for name, t in flat(obj).items()
     }
     _check_suffix(path)
@@ -58,12 +59,15 @@ def flat(obj: Any, prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def load(path: Any) -> Any:
-    """The dictionary of tensors in a file, or the one tensor. CheckpointError says what is wrong
-    with a file that is damaged or of another kind.
+def load(path: Any, map_location: Any = None) -> Any:
+    """The dictionary of tensors in a file, or the one tensor, on the CPU or on a device named by
+    `map_location`. CheckpointError says what is wrong with a file that is damaged or of another
+    kind.
     """
     path = Path(path)
     arrays, _ = read(path)
+    if map_location is not None:
+        arrays = {name: moved(array, map_location) for name, array in arrays.items()}
     tensors = {name: wrap(array) for name, array in arrays.items()}
     return tensors[SINGLE] if list(tensors) == [SINGLE] else tensors
 

@@ -86,7 +86,7 @@ class Tensor:
 
     @property
     def device(self) -> device:
-        return backend.of(self.array).device
+        return backend.device_of(self.array)
 
     @property
     def data(self) -> Tensor:

@@ -23,6 +23,12 @@ ROWS = [
         kink=True,  # rounding makes steps
     ),
     row(
+        "transfer",  # to where it is: other devices are the business of test_cuda_backend.py
+        t(3),
+        ours=lambda x: promote.transfer(x, device="cpu", source="cpu"),
+        theirs=lambda x: x.to("cpu") * 1,
+    ),
+    row(
         "rows",
         t(2, 3),
         t(2, 3),

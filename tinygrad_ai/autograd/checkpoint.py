@@ -42,7 +42,7 @@ def checkpoint(
     omits the comparison), InplaceError if what it starts from was changed in between.
     """
     first, second = context_fn()
-    start, kept = storage.tick(), random.default.get_state() if preserve_rng_state else None
+    start, kept = storage.tick(), random.states() if preserve_rng_state else None
     with first:
         result = function(*args, **kwargs)
     nodes = history(*tensors(result), after=start) if state.grad else []
@@ -77,14 +77,8 @@ class Stretch:
         """Runs the function again; the nodes it makes, in the order of the first run."""
         start = storage.tick()
         self.check_unchanged(start, [t.array for t in tensors([self.args, self.kwargs])])
-        before = random.default.get_state()
-        if self.kept is not None:
-            random.default.set_state(self.kept)
-        try:
-            with enable_grad(), self.context:
-                result = self.function(*self.args, **self.kwargs)
-        finally:
-            random.default.set_state(before)
+        with random.restored(self.kept), enable_grad(), self.context:
+            result = self.function(*self.args, **self.kwargs)
         nodes = history(*tensors(result), after=start)
         self.check_unchanged(start, [a for node in nodes for a in arrays(node)])
         steps = [repr(node) for node in nodes]

@@ -16,6 +16,7 @@ class State(threading.local):
     mode = 1  # what shortcuts ask: 0 not recording, 1 recording, 2 somebody observes
     _grad = True
     _observers: tuple[Any, ...] = ()
+    always: tuple[Any, ...] = ()  # of the class: observers that no block takes away
 
     @property
     def grad(self) -> bool:
@@ -33,8 +34,8 @@ class State(threading.local):
 
     @observers.setter
     def observers(self, observers: tuple[Any, ...]) -> None:
-        self._observers = observers
-        self.mode = 2 if observers else int(self._grad)
+        self._observers = (*[o for o in observers if o not in self.always], *self.always)
+        self.mode = 2 if self._observers else int(self._grad)
 
 
 state = State()

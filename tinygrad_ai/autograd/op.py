@@ -106,8 +106,8 @@ class Op:
             arrays, parents, be, _ = unwrap(self.align(self, args))
         try:
             y = self.forward(be, *arrays, **attrs)
-        except (ValueError, OverflowError) as error:
-            raise said_clearly(error, self.name, arrays) from None
+        except (ValueError, TypeError, OverflowError) as error:
+            raise said_clearly(error, self.name, [*arrays, *attrs.values()]) from None
         if type(y) is tuple:
             y = tuple([be.as_array(a) for a in y])
         elif type(y) not in backend.TABLE:

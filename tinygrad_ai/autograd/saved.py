@@ -6,6 +6,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any
 
+from .. import backend
 from ..backend import storage
 from ..errors import DTypeError, GraphFreedError, InplaceError, ShapeError, TinygradError
 from ..tensor import Node
@@ -51,6 +52,9 @@ def said_clearly(error: Exception, name: str, arrays: list[Any]) -> Exception:
     if isinstance(error, OverflowError):
         dtype = next(a.dtype for a in arrays if hasattr(a, "dtype"))
         return DTypeError(f"{name}: {error}", f"x.to(ta.int64) holds what {dtype} cannot")
+    known = [a for a in arrays if type(a) in backend.TABLE]
+    if isinstance(error, TypeError) and len({type(a) for a in known}) > 1:
+        return backend.apart(known)
     if isinstance(error, TinygradError) or "broadcast" not in str(error):
         return error
     shapes = " and ".join([str(a.shape) for a in arrays if hasattr(a, "shape")])

@@ -22,6 +22,7 @@ def unwrap(args: tuple[Any, ...]) -> tuple[list[Any], tuple[Node | None, ...], A
                 mixed = True
             if type(array) is not kind:
                 backend.common([t.array for t in args if isinstance(t, Tensor)])
+                mixed = True  # single numbers on the CPU go to the GPU of the others
             arrays.append(array)
             parents.append(a.node)
         else:

@@ -6,13 +6,12 @@ The switches TINYGRAD_AI_NATIVE and TINYGRAD_AI_CUDA take `auto` (the default), 
 from __future__ import annotations
 
 import os
-from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArgumentError, DeviceError
-from . import native
+from . import cuda, native
 
 SWITCHES = {"native": "TINYGRAD_AI_NATIVE", "cuda": "TINYGRAD_AI_CUDA"}
 CURES = {
@@ -35,30 +34,38 @@ def reason(name: str) -> str:
         return f"switched off by {SWITCHES[name]}=0"
     if name == "native":
         return native.reason
-    if find_spec("cupy") is None:
-        return "CuPy is not installed, and this version has no CuPy backend yet"
-    return "this version has no CuPy backend yet"
+    return cuda.reason()
 
 
 def report() -> dict[str, dict[str, Any]]:
-    """For each accelerator whether it is in use, and if not, why."""
-    report: dict[str, dict[str, Any]] = {
-        name: {"available": False, "reason": reason(name)} for name in SWITCHES
-    }
-    if native.module:
-        report["native"] = {
+    """For each accelerator whether it is in use, and if not, why. Loads CuPy."""
+    return {name: state(name) for name in SWITCHES}
+
+
+def state(name: str) -> dict[str, Any]:
+    """Whether one accelerator is in use, and if not, why."""
+    if name == "native" and native.module:
+        return {
             "available": True, "instructions": native.module.isa(),
             "threads": native.get_num_threads(), "compiler": native.module.compiler,
         }  # fmt: skip
-    return report
+    why = reason(name)
+    if name == "cuda" and not why:
+        cupy = cuda.load().xp
+        names = [
+            cupy.cuda.runtime.getDeviceProperties(i)["name"].decode()
+            for i in range(cupy.cuda.runtime.getDeviceCount())
+        ]
+        return {"available": True, "cupy": cupy.__version__, "gpus": ", ".join(names)}
+    return {"available": False, "reason": why}
 
 
 def check_required() -> None:
     """Raises DeviceError if an accelerator that must be there is not: no silent fallback."""
-    for name, state in report().items():
-        if switch(name) == "require" and not state["available"]:
+    for name in SWITCHES:
+        if switch(name) == "require" and not (found := state(name))["available"]:
             raise DeviceError(
-                f"{SWITCHES[name]}=require, but {state['reason']}",
+                f"{SWITCHES[name]}=require, but {found['reason']}",
                 f"{CURES[name]}, or unset {SWITCHES[name]}",
             )
 

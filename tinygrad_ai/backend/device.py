@@ -1,10 +1,10 @@
-"""Device names. Only "cpu" has memory here; "cuda" is known by name, so the error can help."""
+"""Device names: "cpu", and "cuda" with or without a GPU's number."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from ..errors import ArgumentError, DeviceError
+from ..errors import ArgumentError
 
 
 class device:
@@ -41,14 +41,3 @@ class device:
 
 
 CPU = device("cpu")
-
-
-def require(where: Any) -> device:
-    """The device asked for, or a DeviceError that says how to get it."""
-    wanted = CPU if where is None else device(where)
-    if wanted.type != "cpu":
-        raise DeviceError(
-            f"expected an available device, got {wanted}: CuPy's backend is not installed",
-            "use device='cpu'",
-        )
-    return wanted

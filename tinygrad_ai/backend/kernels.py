@@ -153,3 +153,39 @@ def linear_grad_w(be: Any, g: Any, v: Any, x: Any, act: str | None) -> tuple[Any
 def scatter_sum(be: Any, y: Any, index: Any, x: Any) -> None:
     """y[index] += x, where an index that comes several times counts every time."""
     be.add.at(y, index, x)
+
+
+@kernel
+def combine_at(be: Any, y: Any, index: Any, x: Any, reduce: str) -> None:
+    """y[index] = the product or extreme of y[index] and all x that go there."""
+    {"prod": be.multiply, "amax": be.maximum, "amin": be.minimum}[reduce].at(y, index, x)
+
+
+@kernel
+def running(be: Any, x: Any, dim: int, largest: bool) -> Any:
+    """The largest (smallest) so far along dim; NaN once there was one."""
+    return (be.maximum if largest else be.minimum).accumulate(x, axis=dim)
+
+
+@kernel
+def logcumsumexp(be: Any, x: Any, dim: int) -> Any:
+    """log Σ eˣ of all so far along dim."""
+    return be.logaddexp.accumulate(x, axis=dim) if x.ndim else x
+
+
+@kernel
+def converted(be: Any, x: Any, dtype: Any) -> Any:
+    """x in another dtype."""
+    return x.astype(dtype)
+
+
+@kernel
+def counted(be: Any, start: Any, step: Any, count: int, dtype: Any) -> Any:
+    """start, start + step, ...: `count` numbers."""
+    return (start + step * be.arange(count)).astype(dtype)
+
+
+@kernel
+def spaced(be: Any, start: float, end: float, steps: int, dtype: Any) -> Any:
+    """`steps` numbers from start to end, both included."""
+    return be.linspace(start, end, steps).astype(dtype)

@@ -159,7 +159,7 @@ def scores(be: Any, q: Any, k: Any, bias: Any, scale: float, causal: bool) -> An
     if bias is not None:
         s = s + bias
     if causal:
-        s[..., ~be.tri(*s.shape[-2:], dtype=bool)] = -be.inf
+        s = be.where(be.tri(*s.shape[-2:], dtype=bool), s, -be.inf).astype(s.dtype, copy=False)
     return s
 
 

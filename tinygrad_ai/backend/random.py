@@ -1,6 +1,9 @@
-"""Random numbers: one generator per stream, NumPy's PCG64 underneath.
+"""Random numbers: one generator per stream. On the CPU it is NumPy's PCG64; on a GPU a counter that
+is hashed (`kernels_random.mixed`), so that every number is computed by itself and the state is two
+integers.
 
-Draws happen when they are called for, in call order; the same seed gives the same numbers.
+Draws happen when they are called for, in call order; the same seed gives the same numbers. Each
+GPU has a default stream of its own, which `manual_seed` starts with the others.
 """
 
 from __future__ import annotations
@@ -8,27 +11,38 @@ from __future__ import annotations
 import json
 import math
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, DeviceError
+from . import cuda, moved, on
 from .device import device as Device
-from .device import require
 
 
 class Generator:
     """A stream of random numbers with its own state, as PyTorch's Generator."""
 
     def __init__(self, device: Any = "cpu") -> None:
-        self.device: Device = require(device)
+        self.device = Device(device)
+        if self.device.type == "cuda":
+            self.device = cuda.full_name(self.device)
         self.manual_seed(67280421310721)
 
     def manual_seed(self, seed: int) -> Generator:
         """Starts the stream that belongs to `seed`; returns self."""
         self._seed = int(seed)
-        self.numpy = np.random.Generator(np.random.PCG64(self._seed % 2**64))
+        self.draw: Any = np.random.Generator(np.random.PCG64(self._seed % 2**64))
+        if self.device.type == "cuda":
+            self.draw = Counter(self.device, self._seed)
         return self
+
+    @property
+    def numpy(self) -> np.random.Generator:
+        """NumPy's generator behind a stream on the CPU."""
+        return self.draw
 
     def seed(self) -> int:
         """Starts a stream nobody has seen; returns its seed."""
@@ -40,35 +54,137 @@ class Generator:
 
     def get_state(self) -> Any:
         """The state as bytes (a uint8 array), for a checkpoint."""
-        state = json.dumps([self._seed, self.numpy.bit_generator.state])
+        state = json.dumps([self._seed, self.draw.bit_generator.state])
         return np.frombuffer(state.encode(), dtype=np.uint8).copy()
 
     def set_state(self, state: Any) -> Generator:
         """Goes back to a state of get_state; CheckpointError if it is none."""
         try:
             self._seed, found = json.loads(bytes(np.asarray(state, dtype=np.uint8)).decode())
-            self.numpy.bit_generator.state = found
+            self.draw.bit_generator.state = found
         except (ValueError, TypeError, KeyError) as error:
             raise CheckpointError(f"this is no state of a Generator: {error}") from None
         return self
 
 
-def chosen(shape: tuple[int, ...], chance: float) -> Any:
+class Counter:
+    """A stream on a GPU, with those of NumPy's methods that are used. It is its own
+    `bit_generator`: the state is where the counter started and how far it has come."""
+
+    def __init__(self, device: Device, seed: int) -> None:
+        self.device, self.at = device, 0
+        # Neighbouring seeds must not give neighbouring stretches of one sequence.
+        self.key = int(np.random.PCG64(seed % 2**64).random_raw())
+        self.bit_generator = self
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return {"bit_generator": "counter", "key": self.key, "at": self.at}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:
+        if state["bit_generator"] != "counter":
+            raise ValueError("it was taken on another device")
+        self.key, self.at = int(state["key"]), int(state["at"])
+
+    def start(self, count: int) -> int:
+        """Where the next `count` words begin."""
+        begin, self.at = self.key + self.at * 0x9E3779B97F4A7C15, self.at + count
+        return begin % 2**64
+
+    def host(self) -> np.random.Generator:
+        """A generator of NumPy's for what a GPU has no short formula for."""
+        return np.random.default_rng(self.start(1))
+
+    def random(self, shape: Any = (), dtype: Any = np.float64) -> Any:
+        return on(self.device).uniform(self.start(math.prod(shape)), shape, dtype)
+
+    def standard_normal(self, shape: Any = (), dtype: Any = np.float64) -> Any:
+        return on(self.device).normal(self.start(math.prod(shape) + 1), shape, dtype)
+
+    def exponential(self, scale: float, shape: Any) -> Any:
+        return on(self.device).exponential(self.start(math.prod(shape)), shape, scale)
+
+    def integers(self, low: int, high: int, shape: Any) -> Any:
+        return on(self.device).integers(self.start(math.prod(shape)), shape, low, high)
+
+    def permutation(self, n: int) -> Any:
+        return on(self.device).shuffled(self.start(n), n)
+
+    def poisson(self, rates: Any) -> Any:
+        return moved(self.host().poisson(cuda.load().to_host(rates)), self.device)
+
+    def choice(self, n: int, count: int, replacement: bool, p: Any) -> Any:
+        return self.host().choice(n, count, replacement, p=p)
+
+
+default = Generator()
+default.seed()
+others: dict[str, Generator] = {}  # the default streams of GPUs, by the device's name
+
+
+def default_on(device: Any) -> Generator:
+    """The default stream of a device; a GPU's starts with the seed of the CPU's."""
+    wanted = Device(device if device is not None else "cpu")
+    if wanted.type == "cpu":
+        return default
+    name = str(cuda.full_name(wanted))
+    if name not in others:
+        others[name] = Generator(name).manual_seed(default.initial_seed())
+    return others[name]
+
+
+def manual_seed(seed: int) -> Generator:
+    """Starts the default streams of all devices; returns the CPU's."""
+    for stream in others.values():
+        stream.manual_seed(seed)
+    return default.manual_seed(seed)
+
+
+def states() -> dict[str, Any]:
+    """The states of all default streams."""
+    return {"cpu": default.get_state(), **{name: g.get_state() for name, g in others.items()}}
+
+
+@contextmanager
+def restored(kept: dict[str, Any] | None) -> Iterator[None]:
+    """Inside the block the default streams are as they were; afterwards as they are now."""
+    before = states()
+    for name, state in (kept or {}).items():
+        default_on(name).set_state(state)
+    for name in others.keys() - kept.keys() if kept else ():  # not in use yet when states were kept
+        others[name].manual_seed(others[name].initial_seed())
+    try:
+        yield
+    finally:
+        for name, state in before.items():
+            default_on(name).set_state(state)
+
+
+def chosen(shape: tuple[int, ...], chance: float, device: Any = None) -> Any:
     """An array of bools, each true with that chance (rounded to 2⁻³²), from the default stream.
 
     Half of a 64-bit word decides for one element: half the time of a uniform float32, and finer.
     """
+    draw = of(None, device)
+    if isinstance(draw, Counter):
+        count = math.prod(shape)
+        return on(draw.device).below(draw.start((count + 1) // 2), shape, chance)
     count, limit = math.prod(shape), round(chance * 2**32)
-    words = default.numpy.integers(0, 2**64, (count + 1) // 2, np.uint64).view(np.uint32)
+    words = draw.integers(0, 2**64, (count + 1) // 2, np.uint64).view(np.uint32)
     if limit == 2**32:
         return np.ones(shape, bool)
     return (words[:count] < np.uint32(limit)).reshape(shape)
 
 
-default = Generator()
-default.seed()
-
-
-def of(generator: Generator | None) -> np.random.Generator:
-    """NumPy's generator behind ours, or behind the default one."""
-    return (generator or default).numpy
+def of(generator: Generator | None, device: Any = None) -> Any:
+    """What draws for a device: the generator given, or the device's default stream."""
+    if generator is None:
+        return default_on(device).draw
+    wanted = Device(device if device is not None else "cpu")
+    if wanted.type != generator.device.type or wanted.index not in (None, generator.device.index):
+        raise DeviceError(
+            f"expected a generator on {wanted}, got one on {generator.device}",
+            f"Generator(device='{wanted}')",
+        )
+    return generator.draw

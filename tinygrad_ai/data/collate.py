@@ -50,3 +50,16 @@ def default_convert(data: Any) -> Any:
     if isinstance(data, (tuple, list)) and not hasattr(data, "_fields"):
         return type(data)([default_convert(value) for value in data])
     return data
+
+
+def pinned(batch: Any) -> Any:
+    """A batch whose tensors lie in page-locked memory; those on a GPU stay there."""
+    if isinstance(batch, Tensor):
+        return batch.pin_memory() if batch.device.type == "cpu" else batch
+    if isinstance(batch, Mapping):
+        return {key: pinned(value) for key, value in batch.items()}
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*[pinned(value) for value in batch])
+    if isinstance(batch, (tuple, list)):
+        return type(batch)([pinned(value) for value in batch])
+    return batch

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+from .. import cuda
 from ..errors import ArgumentError
 from ..ops.random import Generator, default_generator
-from .collate import default_collate, default_convert
+from .collate import default_collate, default_convert, pinned
 from .dataset import IterableDataset
 from .sampler import BatchSampler, RandomSampler, SequentialSampler
 from .worker import END, WorkerError, WorkerInfo, fetch, receive, work
@@ -19,8 +20,9 @@ class DataLoader:
     """An iterable of batches, with PyTorch's arguments.
 
     The order depends on the generator alone, never on the number of workers. An exception in a
-    worker is raised here with the worker's traceback. `pin_memory` and
-    `persistent_workers` have no effect.
+    worker is raised here with the worker's traceback. With `pin_memory` and a GPU, batches lie in
+    page-locked memory, from where `x.to("cuda", non_blocking=True)` is copied while the program
+    goes on; without a GPU it has no effect, nor has `persistent_workers`.
     """
 
     def __init__(
@@ -74,7 +76,8 @@ class DataLoader:
         return full + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        return self._from_workers() if self.num_workers else self._here()
+        batches = self._from_workers() if self.num_workers else self._here()
+        return map(pinned, batches) if self.pin_memory and cuda.is_available() else batches
 
     def _here(self) -> Iterator[Any]:
         if self.batch_sampler is not None:
@@ -106,8 +109,9 @@ class DataLoader:
         """The first worker's seed in this pass. The generator is not moved by it, so that the
         order of samples is the same with and without workers."""
         self.passes += 1
-        copy = Generator().set_state((self.generator or default_generator).get_state())
-        return int(copy.numpy.integers(2**62)) + self.passes * 1_000_003
+        source = self.generator or default_generator
+        copy = Generator(source.device).set_state(source.get_state())
+        return int(copy.draw.integers(0, 2**62, ())) + self.passes * 1_000_003
 
     def _from_workers(self) -> Iterator[Any]:
         pool = _Pool(self)

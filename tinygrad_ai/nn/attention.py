@@ -51,6 +51,8 @@ class MultiheadAttention(Module):
             self.register_parameter(name, added)
             if added is not None:
                 init.xavier_normal_(added)
+        if device is not None:
+            self.to(device)
 
     def _make_parameters(self, bias: bool, dtype: Any) -> None:
         """One matrix for the three projections where their inputs have one size, else three."""
@@ -118,7 +120,8 @@ class MultiheadAttention(Module):
         if self.bias_k is not None:
             ends.append((self.split(self.bias_k), self.split(self.bias_v)))
         if self.add_zero_attn:
-            ends.append((zeros(1, 1, 1, 1, dtype=k.dtype), zeros(1, 1, 1, 1, dtype=k.dtype)))
+            none = zeros(1, 1, 1, 1, dtype=k.dtype, device=k.device)
+            ends.append((none, none))
         for last_k, last_v in ends:
             shape = (*k.shape[:2], 1, self.head_dim)
             k = cat([k, broadcast_to(last_k, shape)], 2)
@@ -148,4 +151,4 @@ def _additive(mask: Any, dtype: Any) -> Any:
     """A mask as numbers: -inf where a boolean one forbids."""
     if raw(mask).dtype.kind != "b":
         return mask
-    return where(mask, -math.inf, wrap(backend.numpy.zeros((), dtype)))
+    return where(mask, -math.inf, wrap(backend.near(raw(mask)).zeros((), dtype)))

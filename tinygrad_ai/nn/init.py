@@ -146,7 +146,8 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Any = None) -> Tenso
     """A (semi-)orthogonal matrix (Saxe et al., 2013); dimensions after the first count as one."""
     _expect(tensor, tensor.ndim >= 2, "orthogonal_ expects two dimensions or more")
     rows, columns = tensor.shape[0], math.prod(tensor.shape[1:])
-    flat = normal(0.0, 1.0, (max(rows, columns), min(rows, columns)), generator=generator).double()
+    size = (max(rows, columns), min(rows, columns))
+    flat = normal(0.0, 1.0, size, generator=generator, device=tensor.device).double()
     from ..ops.decompositions import qr
 
     q, r = qr(flat)
@@ -161,5 +162,6 @@ def sparse_(tensor: Tensor, sparsity: float, std: float = 0.01, generator: Any =
     rows, columns = tensor.shape
     normal_(tensor, 0.0, std, generator)
     for column in range(columns):
-        tensor[randperm(rows, generator=generator)[: math.ceil(sparsity * rows)], column] = 0.0
+        order = randperm(rows, generator=generator, device=tensor.device)
+        tensor[order[: math.ceil(sparsity * rows)], column] = 0.0
     return tensor

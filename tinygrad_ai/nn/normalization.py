@@ -98,6 +98,8 @@ class GroupNorm(Module):
         )
         _optional(self, "weight", ones(num_channels, dtype=dtype) if affine else None)
         _optional(self, "bias", zeros(num_channels, dtype=dtype) if affine and bias else None)
+        if device is not None:
+            self.to(device)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
@@ -129,6 +131,8 @@ class _RunningNorm(Module):
         self.register_buffer("running_mean", zeros(num_features, dtype=dtype) if track else None)
         self.register_buffer("running_var", ones(num_features, dtype=dtype) if track else None)
         self.register_buffer("num_batches_tracked", tensor(0) if track else None)
+        if device is not None:
+            self.to(device)
 
     def check(self, input: Tensor) -> None:
         if input.ndim not in self.ranks:

@@ -68,6 +68,8 @@ class _Cell(Module):
         bound = 1 / math.sqrt(hidden_size)
         for p in self.parameters():
             init.uniform_(p, -bound, bound)
+        if device is not None:
+            self.to(device)
 
     def weights(self) -> tuple[Any, ...]:
         return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
@@ -75,7 +77,7 @@ class _Cell(Module):
     def start(self, x: Tensor) -> Tensor:
         if x.shape[-1] != self.input_size:
             raise ShapeError(f"expected {self.input_size} features, got {x.shape}")
-        return zeros((*x.shape[:-1], self.hidden_size), dtype=x.dtype)
+        return zeros((*x.shape[:-1], self.hidden_size), dtype=x.dtype, device=x.device)
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
@@ -157,6 +159,8 @@ class _Recurrent(Module):
         bound = 1 / math.sqrt(hidden_size)
         for p in self.parameters():
             init.uniform_(p, -bound, bound)
+        if device is not None:
+            self.to(device)
 
     def ends(self, layer: int) -> list[str]:
         """The parameter suffixes of a layer, one for each direction."""
@@ -193,8 +197,9 @@ class _Recurrent(Module):
 
     def initial(self, x: Any) -> Any:
         lead = (self.num_layers * self.directions, x.shape[1])
-        h = zeros((*lead, self.output_size), dtype=x.dtype)
-        return (h, zeros((*lead, self.hidden_size), dtype=x.dtype)) if self.has_cell else h
+        h = zeros((*lead, self.output_size), dtype=x.dtype, device=x.device)
+        c = (*lead, self.hidden_size)
+        return (h, zeros(c, dtype=x.dtype, device=x.device)) if self.has_cell else h
 
     def scan(self, x: Any, state: Any, end: str, backwards: bool) -> tuple[Any, Any]:
         """One layer in one direction along the sequence."""

@@ -70,6 +70,8 @@ class TransformerEncoderLayer(_Layer):
         self.norm1 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
         self.norm2 = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
         self.dropout1, self.dropout2 = Dropout(dropout), Dropout(dropout)
+        if device is not None:
+            self.to(device)
 
     def forward(
         self,
@@ -108,6 +110,8 @@ class TransformerDecoderLayer(_Layer):
         for i in (1, 2, 3):
             setattr(self, f"norm{i}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype))
         self.dropout1, self.dropout2, self.dropout3 = [Dropout(dropout) for _ in range(3)]
+        if device is not None:
+            self.to(device)
 
     def forward(
         self, tgt: Tensor, memory: Tensor, tgt_mask: Any = None, memory_mask: Any = None,
@@ -205,6 +209,8 @@ class Transformer(Module):
             if p.ndim > 1:
                 init.xavier_uniform_(p)
         self.d_model, self.nhead, self.batch_first = d_model, nhead, batch_first
+        if device is not None:
+            self.to(device)
 
     def forward(
         self, src: Tensor, tgt: Tensor, src_mask: Any = None, tgt_mask: Any = None,
@@ -220,4 +226,4 @@ class Transformer(Module):
     @staticmethod
     def generate_square_subsequent_mask(sz: int, device: Any = None, dtype: Any = None) -> Tensor:
         """(sz, sz) with -inf above the diagonal: no place sees what comes after it."""
-        return triu(full((sz, sz), -math.inf, dtype=dtype), 1)
+        return triu(full((sz, sz), -math.inf, dtype=dtype, device=device), 1)

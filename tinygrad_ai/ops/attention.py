@@ -6,6 +6,7 @@ import math
 
 from .. import backend
 from ..autograd.op import op
+from .arguments import raw
 from .arithmetic import exp
 from .dropout import _dropout
 from .matmul import _matmul
@@ -41,7 +42,7 @@ def probabilities(q, k, bias, lse, scale, causal):
     scores = _matmul(q, transpose(k, -2, -1)) * scale
     scores = scores if bias is None else scores + bias
     if causal:
-        allowed = backend.numpy.tri(*scores.shape[-2:], dtype=bool)
+        allowed = backend.of(raw(scores)).tri(*scores.shape[-2:], dtype=bool)
         scores = where(allowed, scores, -math.inf)
     return exp(scores - unsqueeze(lse, -1))
 

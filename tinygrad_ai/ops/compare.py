@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..autograd.op import op
+from ..autograd.placement import placed
 from ..errors import DTypeError
 from ..tensor import Tensor, methods
 from .arguments import raw
@@ -175,6 +176,7 @@ def isclose(
     return _isclose(input, other, rtol=rtol, atol=atol, equal_nan=equal_nan)
 
 
+@placed
 def allclose(
     input: Any, other: Any, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False
 ) -> bool:
@@ -182,6 +184,7 @@ def allclose(
     return bool(raw(isclose(input, other, rtol, atol, equal_nan)).all())
 
 
+@placed
 def equal(input: Any, other: Any) -> bool:
     """Whether shapes and all elements are the same."""
     return input.shape == other.shape and bool(raw(eq(input, other)).all())

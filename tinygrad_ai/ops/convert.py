@@ -7,10 +7,9 @@ from typing import Any
 
 from .. import backend
 from ..autograd.op import op
-from ..autograd.promote import cast
+from ..autograd.promote import cast, transfer
 from ..backend import dtypes
 from ..backend.device import device as Device
-from ..backend.device import require
 from ..errors import ArgumentError
 from ..tensor import Tensor, method, methods, wrap
 
@@ -56,7 +55,11 @@ def to(
     self: Tensor, *args: Any, dtype: Any = None, device: Any = None, copy: bool = False,
     non_blocking: bool = False, memory_format: Any = None,
 ) -> Tensor:  # fmt: skip
-    """`x.to(dtype)`, `x.to(device)`, `x.to(device, dtype)`, `x.to(other)`; x if nothing changes."""
+    """`x.to(dtype)`, `x.to(device)`, `x.to(device, dtype)`, `x.to(other)`; x if nothing changes.
+
+    `non_blocking`: a copy from pinned memory to a GPU may go on while the program does.
+    DeviceError if the device is not there.
+    """
     for value in args:
         if isinstance(value, Tensor):
             dtype, device = value.dtype, value.device
@@ -64,12 +67,28 @@ def to(
             device = value
         elif _is_dtype(value):
             dtype = value
-        elif not isinstance(value, bool) and value is not None:
+        elif isinstance(value, bool):
+            non_blocking = value
+        elif value is not None:
             raise ArgumentError(f"to() expects a dtype, a device or a tensor, got {value!r}")
-    require(device)
+    x = self
     if dtype is not None and backend.numpy.dtype(dtype) != self.dtype:
-        return cast(self, dtype=backend.numpy.dtype(dtype))
-    return clone(self) if copy else self
+        x = cast(x, dtype=backend.numpy.dtype(dtype))
+    if device is not None:
+        x = _on(x, Device(device), non_blocking)
+    return clone(x) if copy and x is self else x
+
+
+def _on(x: Tensor, wanted: Device, non_blocking: bool) -> Tensor:
+    """x on a device, itself if it is there."""
+    here = x.device
+    if here == wanted or (wanted.type == "cpu" and here.type == "cpu"):
+        return x
+    if wanted.type == "cuda":
+        wanted = backend.cuda.full_name(wanted)
+    if here == wanted:
+        return x
+    return transfer(x, device=wanted, source=here, non_blocking=non_blocking)
 
 
 def _converter(name: str, dtype: Any) -> None:
@@ -96,7 +115,7 @@ def type(self: Tensor, dtype: Any = None) -> Any:
 
 @method
 def type_as(self: Tensor, other: Tensor) -> Tensor:
-    return to(self, other.dtype)
+    return to(self, other)
 
 
 @method
@@ -132,7 +151,7 @@ def stride(self: Tensor, dim: int | None = None) -> Any:
 @method
 def data_ptr(self: Tensor) -> int:
     """The address of the first element."""
-    return int(self.array.__array_interface__["data"][0])
+    return backend.of(self.array).address_of(self.array)
 
 
 @method
@@ -144,7 +163,14 @@ def element_size(self: Tensor) -> int:
 @method
 def get_device(self: Tensor) -> int:
     """The index of a GPU, -1 on the CPU."""
-    return -1
+    return -1 if self.device.index is None else self.device.index
+
+
+@method
+def pin_memory(self: Tensor, device: Any = None) -> Tensor:
+    """A copy in page-locked host memory, from where `.to("cuda", non_blocking=True)` is copied
+    while the program goes on. DeviceError if there is no GPU."""
+    return wrap(backend.cuda.pinned(backend.to_numpy(self.array)))
 
 
 methods(clone, detach, is_floating_point, is_nonzero)

@@ -28,7 +28,7 @@ def _bare(data: Any) -> Any:
     if isinstance(data, Tensor):
         return data.array
     if isinstance(data, (list, tuple)) and any(isinstance(v, (Tensor, list, tuple)) for v in data):
-        return [_bare(v) for v in data]
+        return [backend.to_numpy(v.array) if isinstance(v, Tensor) else _bare(v) for v in data]
     return data
 
 
@@ -45,13 +45,14 @@ def tensor(
     Python floats become the default dtype, ints int64; typed data keeps its dtype. DTypeError for
     anything but numbers in a regular nesting.
     """
-    return made(backend.asarray(_bare(data), dtype, device, copy=True), requires_grad)
+    array = backend.asarray(_bare(data), dtype, device, copy=True)
+    return made(backend.cuda.pinned(array) if pin_memory else array, requires_grad)
 
 
 def as_tensor(data: Any, dtype: Any = None, device: Any = None) -> Tensor:
     """The data as a tensor, shared where it is an array or tensor already of that dtype."""
     if isinstance(data, Tensor):
-        return data if dtype in (None, data.dtype) else data.to(dtype)  # type: ignore[attr-defined]
+        return data.to(device, dtype)  # type: ignore[attr-defined]
     return wrap(backend.asarray(_bare(data), dtype, device))
 
 
@@ -70,11 +71,14 @@ def asarray(
 
 def from_numpy(ndarray: Any) -> Tensor:
     """A tensor in the array's own memory: a change of one is a change of the other."""
-    if type(ndarray) not in backend.TABLE:
+    if type(ndarray) is not backend.numpy.ndarray:
         raise DTypeError(
             f"from_numpy expects a NumPy array, got {type(ndarray).__name__}", "ta.tensor(...)"
         )
     return wrap(backend.asarray(ndarray, copy=False))
+
+
+CUDA_MEMORY = 2  # what DLPack calls the memory of a GPU
 
 
 def from_dlpack(ext_tensor: Any) -> Tensor:
@@ -84,6 +88,10 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
     """
     if isinstance(ext_tensor, Tensor):
         return ext_tensor
+    if type(ext_tensor) in backend.TABLE and type(ext_tensor) is not backend.numpy.ndarray:
+        return wrap(ext_tensor)
+    if getattr(ext_tensor, "__dlpack_device__", lambda: (1, 0))()[0] == CUDA_MEMORY:
+        return wrap(backend.on("cuda").from_dlpack(ext_tensor))
     array = backend.numpy.from_dlpack(ext_tensor)
     # NumPy takes memory that comes through DLPack before 1.0, which has no such mark, as
     # read-only; only an array of its own says whether it is.
@@ -119,7 +127,13 @@ def full(
     """A tensor of one value; its dtype follows from the value."""
     fill = raw(fill_value)
     dtype = dtype or (fill.dtype if hasattr(fill, "dtype") else dtypes.scalar_dtype(fill))
-    return made(backend.on(device).full(sizes((size,)), fill, dtype=dtype), requires_grad)
+    array = backend.on(device).full(sizes((size,)), _number(fill), dtype=dtype)
+    return made(array, requires_grad)
+
+
+def _number(value: Any) -> Any:
+    """The one number of a tensor or array from wherever it is; a number as it is."""
+    return value.item() if hasattr(value, "item") else value
 
 
 def _filled(name: str, doc: str) -> Any:
@@ -152,16 +166,15 @@ def full_like(
 ) -> Any:
     """A tensor of one value in the shape, dtype and device of another (also of a raw array)."""
     source = raw(input)
-    array = backend.common((source,)).full(
-        source.shape, raw(fill_value), dtype=dtype or source.dtype
-    )
+    be = backend.near(source) if device is None else backend.on(device)
+    array = be.full(source.shape, _number(fill_value), dtype=dtype or source.dtype)
     return made(array, requires_grad) if isinstance(input, Tensor) else array
 
 
 def zeros_shaped(like: Any, shape: tuple[int, ...]) -> Any:
     """Zeros of another shape in the dtype and kind (Tensor or array) of `like`."""
     source = raw(like)
-    array = backend.common((source,)).zeros(shape, source.dtype)
+    array = backend.near(source).zeros(shape, source.dtype)
     return wrap(array) if isinstance(like, Tensor) else array
 
 
@@ -197,8 +210,8 @@ def arange(
         raise ArgumentError(f"arange cannot go from {start} to {end} in steps of {step}")
     floating = any(isinstance(v, float) for v in (start, end, step))
     dtype = dtype or (dtypes.get_default_dtype() if floating else dtypes.int64)
-    be, count = backend.on(device), math.ceil((end - start) / step)
-    return made((start + step * be.arange(count)).astype(dtype), requires_grad)
+    count = math.ceil((end - start) / step)
+    return made(backend.on(device).counted(start, step, count, dtype), requires_grad)
 
 
 def linspace(
@@ -214,14 +227,17 @@ def linspace(
     if steps < 0:
         raise ArgumentError(f"linspace expects steps >= 0, got {steps}")
     dtype = dtype or dtypes.get_default_dtype()
-    values = backend.on(device).linspace(float(start), float(end), steps)
-    return made(values.astype(dtype), requires_grad)
+    values = backend.on(device).spaced(float(start), float(end), steps, dtype)
+    return made(values, requires_grad)
 
 
-def logspace(start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None) -> Tensor:
+def logspace(
+    start: Any, end: Any, steps: int, base: float = 10.0, *, dtype: Any = None, device: Any = None
+) -> Tensor:
     """base to the power of linspace(start, end, steps)."""
     values = backend.numpy.logspace(float(start), float(end), steps, base=base)
-    return made(values.astype(dtype or dtypes.get_default_dtype()))
+    dtype = dtype or dtypes.get_default_dtype()
+    return made(backend.moved(values.astype(dtype), device or "cpu"))
 
 
 def eye(

@@ -72,7 +72,7 @@ def product_of_others(x: Any, dim: tuple[int, ...]) -> Any:
 @op(dtypes="float")
 def _logcumsumexp(be, x, *, dim):
     """y[i] = log Σ e^x[:i+1];   gx[k] = e^x[k] Σ over i >= k of g[i] e^-y[i]"""
-    return be.logaddexp.accumulate(x, axis=dim) if x.ndim else x
+    return be.logcumsumexp(x, dim)
 
 
 @_logcumsumexp.vjp
@@ -100,11 +100,11 @@ def _running(be, x, *, dim, largest):
     """y = the largest (smallest) so far and its last index;   gx = g added at those indices"""
     if not x.ndim:
         return x, be.zeros((), "int64")
-    values = (be.maximum if largest else be.minimum).accumulate(x, axis=dim)
+    values = be.running(x, dim, largest)
     shape = [-1 if i == dim else 1 for i in range(x.ndim)]
     place = be.arange(x.shape[dim]).reshape(shape)
     here = (x == values) | ((x != x) & (values != values))
-    return values, be.maximum.accumulate(be.xp.where(here, place, 0), axis=dim)
+    return values, be.running(be.xp.where(here, place, 0), dim, True)
 
 
 @_running.vjp

@@ -92,8 +92,8 @@ def cofactors(x: Any) -> Any:
 @op
 def _slogdet(be, x):
     """y = the sign of det x, and ln |det x|;   gx = g x⁻ᵀ"""
-    found = be.linalg.slogdet(x)
-    return found.sign.astype(x.dtype), found.logabsdet.astype(x.dtype)
+    sign, logarithm = be.linalg.slogdet(x)
+    return sign.astype(x.dtype), logarithm.astype(x.dtype)
 
 
 @_slogdet.vjp
@@ -148,7 +148,7 @@ def _(g, y):
 
 def off_diagonal(x: Any, gap: Any) -> Any:
     """x / gap off the diagonal, 0 on it."""
-    eye = backend.numpy.eye(x.shape[-1], dtype=bool)
+    eye = backend.of(raw(x)).eye(x.shape[-1], dtype=bool)
     return where(eye, 0.0, x / where(eye, 1.0, gap))
 
 
@@ -210,7 +210,7 @@ def slogdet(input: Any) -> Any:
 def logdet(input: Any) -> Any:
     """The logarithm of the determinant, NaN if that is negative."""
     s, value = slogdet(input)
-    return where(raw(s) < 0, float("nan"), value)
+    return where(s < 0, float("nan"), value)
 
 
 def cholesky(input: Any, upper: bool = False) -> Any:

@@ -135,14 +135,16 @@ def trace(input: Any) -> Any:
     return sum(_diagonal(input, offset=0, dim1=0, dim2=1))
 
 
-def tril_indices(row: int, col: int, offset: int = 0) -> Any:
+def tril_indices(row: int, col: int, offset: int = 0, *, device: Any = None) -> Any:
     """(2, n): the places on and below a diagonal of a (row, col) matrix."""
-    return wrap(backend.numpy.stack(backend.numpy.tril_indices(row, offset, col)))
+    places = backend.numpy.stack(backend.numpy.tril_indices(row, offset, col))
+    return wrap(backend.moved(places, device or "cpu"))
 
 
-def triu_indices(row: int, col: int, offset: int = 0) -> Any:
+def triu_indices(row: int, col: int, offset: int = 0, *, device: Any = None) -> Any:
     """(2, n): the places on and above a diagonal of a (row, col) matrix."""
-    return wrap(backend.numpy.stack(backend.numpy.triu_indices(row, offset, col)))
+    places = backend.numpy.stack(backend.numpy.triu_indices(row, offset, col))
+    return wrap(backend.moved(places, device or "cpu"))
 
 
 methods(diag, diag_embed, diagflat, diagonal, diagonal_scatter, trace, tril, triu)

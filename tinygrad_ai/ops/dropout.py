@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import backend
 from ..autograd.op import op
 from ..backend import random as streams
+from .arguments import raw
 
 
 @op
@@ -19,6 +21,6 @@ def _(g, *, keep, scale):
     return _dropout(g, keep=keep, scale=scale)
 
 
-def chosen(shape: tuple[int, ...], chance: float) -> Any:
-    """An array of bools, each true with that chance, from the default stream."""
-    return streams.chosen(shape, chance)
+def chosen(shape: tuple[int, ...], chance: float, like: Any) -> Any:
+    """An array of bools beside a tensor, each true with that chance, from the default stream."""
+    return streams.chosen(shape, chance, backend.device_of(raw(like)))

@@ -6,11 +6,12 @@ from typing import Any
 
 from .. import backend
 from ..autograd.op import op
+from ..autograd.placement import placed
 from ..errors import DTypeError, RangeError, ShapeError
 from ..tensor import Tensor, methods, wrap
 from .arguments import axis, raw
 from .indexing import _getitem
-from .shape import ravel, reshape
+from .shape import broadcast_shapes, ravel, reshape
 
 __all__ = [
     "argwhere", "bucketize", "gather", "index_select", "masked_select", "nonzero", "searchsorted",
@@ -52,6 +53,7 @@ def places(be: Any, index: Any, dim: int) -> tuple[Any, ...]:
     return tuple(grid)
 
 
+@placed
 def checked_index(index: Any, size: int, name: str) -> Any:
     """Index values as an array of integers in [0, size); RangeError and DTypeError otherwise."""
     array = raw(index)
@@ -59,7 +61,7 @@ def checked_index(index: Any, size: int, name: str) -> Any:
         raise DTypeError(f"{name} expects integer indices, got {array.dtype}", "index.long()")
     wrong = (array < 0) | (array >= size)
     if wrong.any():
-        raise RangeError(f"{name}: index {array[wrong][0]} is out of range for size {size}")
+        raise RangeError(f"{name}: index {int(array[wrong][0])} is out of range for size {size}")
     return array
 
 
@@ -75,6 +77,8 @@ def gather(input: Any, dim: int, index: Any, *, sparse_grad: bool = False) -> An
 def fitting(x: Any, dim: int, index: Any, name: str) -> Any:
     """An index tensor checked against the tensor it chooses from."""
     array = raw(index)
+    if type(array) is not type(raw(x)) and type(raw(x)) in backend.TABLE:
+        raise backend.apart([raw(x), array])
     if max(array.ndim, 1) != max(x.ndim, 1):
         raise ShapeError(f"{name} expects an index of {x.ndim} dimensions, got {array.ndim}")
     for i, (n, limit) in enumerate(zip(array.shape, x.shape)):
@@ -90,26 +94,29 @@ def index_select(input: Any, dim: int, index: Any) -> Any:
     """The slices of `input` at the indices along dim."""
     i = axis(dim, input.ndim)
     array = checked_index(index, input.shape[i] if input.ndim else 1, "index_select").reshape(-1)
+    array = backend.beside(raw(input), array)
     if not input.ndim:
         return input
     return _getitem(input, index=(slice(None),) * i + (array,))
 
 
+@placed
 def take(input: Any, index: Any) -> Any:
     """Elements of the flattened tensor."""
     array, size = raw(index), max(ravel(input).shape[0], 0)
     checked_index(
         array % max(size, 1) if ((array >= -size) & (array < size)).all() else array, size, "take"
     )
-    return _getitem(ravel(input), index=array)
+    return _getitem(ravel(input), index=backend.beside(raw(input), array))
 
 
+@placed
 def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     """As gather, with broadcasting; without dim in the flattened tensor."""
     if dim is None:
         return gather(ravel(input), 0, raw(indices).reshape(-1))
     i, array = axis(dim, input.ndim), raw(indices)
-    shape = backend.numpy.broadcast_shapes(
+    shape = broadcast_shapes(
         tuple(input.shape[:i]) + (1,) + tuple(input.shape[i + 1 :]),
         tuple(array.shape[:i]) + (1,) + tuple(array.shape[i + 1 :]),
     )
@@ -118,7 +125,7 @@ def take_along_dim(input: Any, indices: Any, dim: int | None = None) -> Any:
     from .shape import broadcast_to
 
     full = broadcast_to(input, (*shape[:i], input.shape[i], *shape[i + 1 :]))
-    return gather(full, i, backend.numpy.broadcast_to(array, tuple(wide)))
+    return gather(full, i, backend.of(array).broadcast_to(array, tuple(wide)))
 
 
 def masked_select(input: Any, mask: Any) -> Any:
@@ -132,14 +139,16 @@ def masked_select(input: Any, mask: Any) -> Any:
     return _getitem(broadcast_to(input, mask.shape), index=raw(mask))
 
 
+@placed
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The indices of elements that are not zero: (count, dims), or one vector per dimension."""
+    be = backend.of(raw(input))
     found = raw(input).nonzero() if input.ndim else raw(input).reshape(1).nonzero()[:0]
     if as_tuple:
         return tuple([wrap(v) for v in (found if input.ndim else raw(input).reshape(1).nonzero())])
     if not input.ndim:
-        return wrap(backend.numpy.zeros((int(bool(input)), 0), "int64"))
-    return wrap(backend.numpy.stack(found, axis=1))
+        return wrap(be.zeros((int(bool(input)), 0), "int64"))
+    return wrap(be.stack(found, axis=1))
 
 
 def argwhere(input: Any) -> Any:
@@ -147,6 +156,7 @@ def argwhere(input: Any) -> Any:
     return nonzero(input)
 
 
+@placed
 def searchsorted(
     sorted_sequence: Any,
     input: Any,
@@ -157,16 +167,17 @@ def searchsorted(
 ) -> Any:
     """Where each value would be inserted to keep the last dimension in order."""
     table, values = raw(sorted_sequence), raw(input)
-    values = backend.numpy.as_array(values)
+    be = backend.of(table)
+    values = be.as_array(values)
     way = side or ("right" if right else "left")
     if table.ndim == 1:
-        found = table.searchsorted(values, way)
+        found = be.searchsorted(table, values, way)
     else:
         rows = zip(
             table.reshape(-1, table.shape[-1]), values.reshape(-1, values.shape[-1]), strict=True
         )
-        found = backend.numpy.stack([a.searchsorted(v, way) for a, v in rows]).reshape(values.shape)
-    return wrap(backend.numpy.as_array(found).astype("int32" if out_int32 else "int64"))
+        found = be.stack([be.searchsorted(a, v, way) for a, v in rows]).reshape(values.shape)
+    return wrap(be.as_array(found).astype("int32" if out_int32 else "int64"))
 
 
 def bucketize(input: Any, boundaries: Any, *, out_int32: bool = False, right: bool = False) -> Any:

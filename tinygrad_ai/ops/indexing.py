@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd.op import op
+from ..autograd.placement import placed
 from ..errors import ArgumentError, RangeError, ShapeError
 from ..tensor import Tensor, method
 from .arguments import raw
@@ -71,14 +72,17 @@ def is_basic(index: Any) -> bool:
     ) and not any([isinstance(p, bool) for p in parts])
 
 
-def prepared(index: Any) -> Any:
-    """An index as NumPy takes it: Tensors unwrapped, lists as arrays, negative steps refused."""
+def prepared(index: Any, like: Any) -> Any:
+    """An index as NumPy takes it: Tensors unwrapped, lists as arrays, negative steps refused, and
+    all of it beside the array it shall choose from."""
     if isinstance(index, tuple):
-        return tuple([_part(p) for p in index])
-    return _part(index)
+        return tuple([_part(p, like) for p in index])
+    return _part(index, like)
 
 
-def _part(part: Any) -> Any:
+def _part(part: Any, like: Any) -> Any:
+    if part is None or part is Ellipsis or type(part) is int:
+        return part
     if isinstance(part, slice):
         start, stop, step = [
             raw(v).item() if isinstance(v, Tensor) else v
@@ -89,10 +93,22 @@ def _part(part: Any) -> Any:
         return slice(start, stop, step)
     if isinstance(part, Tensor):
         array = part.array
-        return array.item() if array.ndim == 0 and array.dtype.kind in "iu" else array
+        if array.ndim == 0 and array.dtype.kind in "iu":
+            return array.item()
+        return array if type(array) is type(like) else _beside(like, array)
     if isinstance(part, (list, range)):
-        return backend.asarray([raw(v) for v in part], None if part else "int64")
-    return part
+        found = [v.array.tolist() if isinstance(v, Tensor) else v for v in part]
+        return _beside(like, backend.asarray(found, None if part else "int64"))
+    return _beside(like, part) if backend.is_array(part) and type(part) is not type(like) else part
+
+
+def _beside(like: Any, array: Any) -> Any:
+    """Indices from the CPU go everywhere, as in PyTorch; those on a GPU only to their own."""
+    if type(array) is type(like) or type(like) not in backend.TABLE:
+        return array
+    if backend.of(like) is backend.numpy and type(array) in backend.TABLE:
+        raise backend.apart([like, array])
+    return backend.beside(like, array)
 
 
 def split(index: Any, ndim: int) -> tuple[Any, Any]:
@@ -140,10 +156,30 @@ def with_item(x: Any, value: Any, index: Any) -> Any:
     return _setitem(x, inner, index=first)
 
 
+@placed
+def check_range(array: Any, index: Any) -> None:
+    """IndexError as NumPy's for an index outside its dimension: CuPy would wrap it around."""
+    parts = index if isinstance(index, tuple) else (index,)
+    taken, dim = [_dims(p) for p in parts], 0
+    for part, dims in zip(parts, taken, strict=True):
+        if part is Ellipsis:
+            dims = array.ndim - sum(taken)
+        elif backend.is_array(part) and part.dtype.kind in "iu" and part.size:
+            size, least, most = array.shape[dim], int(part.min()), int(part.max())
+            if least < -size or most >= size:
+                wrong = least if least < -size else most
+                raise IndexError(f"index {wrong} is out of bounds for axis {dim} with size {size}")
+        dim += dims
+
+
 def checked(x: Any, index: Any, work: Any) -> Any:
     """Runs `work(prepared index)` with NumPy's index errors said in our words."""
+    array = raw(x)
     try:
-        return work(prepared(index))
+        found = prepared(index, array)
+        if type(array) is not backend.numpy.ndarray:
+            check_range(array, found)
+        return work(found)
     except IndexError as error:
         raise RangeError(f"cannot index a tensor of shape {tuple(x.shape)}: {error}") from None
 
@@ -159,6 +195,8 @@ def __setitem__(self: Tensor, index: Any, value: Any) -> None:
 
     if not isinstance(value, Tensor):
         value = raw(value) if isinstance(value, (int, float, bool)) else Tensor(value)
+    if isinstance(value, Tensor) and type(value.array) is not type(self.array):
+        value = value.to(self.device)  # type: ignore[attr-defined]
     if isinstance(value, Tensor) and value.dtype != self.dtype:
         value = value.to(self.dtype)  # type: ignore[attr-defined]
     try:

@@ -30,7 +30,7 @@ def overwrite(x: Tensor, result: Tensor, what: str) -> Tensor:
         raise ShapeError(f"{what}: the result of shape {result.shape} does not fit into {x.shape}")
     if dtypes.category(result.dtype) > dtypes.category(x.dtype):
         raise DTypeError(f"{what}: a {result.dtype} result cannot be kept in a {x.dtype} tensor")
-    x.array[...] = result.array
+    backend.of(x.array).write(x.array, result.array)
     backend.storage.wrote(x.array)
     if tracked:
         x.node = result.node if result.dtype == x.dtype else _as_dtype(result, x).node
@@ -133,7 +133,7 @@ for _name in ["squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze"]:
 def copy_(self: Tensor, src: Any, non_blocking: bool = False) -> Tensor:
     """The values of another tensor, broadcast and converted, in this tensor's memory."""
     source = src if isinstance(src, Tensor) else Tensor(src)
-    value = source.to(self.dtype)  # type: ignore[attr-defined]
+    value = source.to(self.device, self.dtype, non_blocking)  # type: ignore[attr-defined]
     if value.shape != self.shape:
         value = shape.broadcast_to(value, self.shape)
     elif value is source and value.node is None:

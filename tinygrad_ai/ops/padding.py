@@ -7,6 +7,7 @@ from typing import Any
 from .. import backend
 from ..autograd.op import op
 from ..errors import ArgumentError, ShapeError
+from .arguments import raw
 from .indexing import _getitem
 
 __all__: list[str] = []
@@ -71,5 +72,6 @@ def _by_index(x: Any, widths: list[tuple[int, int]], mode: str) -> Any:
         else:
             place = abs(place)
             place = backend.numpy.where(place >= n, 2 * (n - 1) - place, place)
+        place = backend.beside(raw(x), place)
         x = _getitem(x, index=(slice(None),) * dim + (place,))
     return x

@@ -13,6 +13,7 @@ from ..tensor import Tensor, method, methods, wrap
 from .arguments import raw, sizes
 from .create import made
 from .inplace import overwrite
+from .shape import broadcast_shapes
 
 __all__ = [
     "Generator", "bernoulli", "default_generator", "get_rng_state", "initial_seed", "manual_seed",
@@ -24,8 +25,8 @@ default_generator = streams.default
 
 
 def manual_seed(seed: int) -> Generator:
-    """Starts the default stream that belongs to `seed`; returns it."""
-    return default_generator.manual_seed(seed)
+    """Starts the default streams of the CPU and of all GPUs; returns the CPU's."""
+    return streams.manual_seed(seed)
 
 
 def seed() -> int:
@@ -50,11 +51,10 @@ def set_rng_state(new_state: Any) -> None:
 
 def _floats(draw: str, generator: Any, shape: Any, dtype: Any, device: Any) -> Any:
     """Uniform ("random") or normal ("standard_normal") numbers as an array."""
-    backend.on(device)
     dtype = backend.numpy.dtype(dtype or dtypes.get_default_dtype())
     drawn = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
-    array = getattr(streams.of(generator), draw)(shape, dtype=drawn)
-    return backend.numpy.as_array(array).astype(dtype, copy=False)
+    array = getattr(streams.of(generator, device), draw)(shape, dtype=drawn)
+    return backend.asarray(array, dtype)
 
 
 def rand(
@@ -88,80 +88,94 @@ def randint(
         low, high, size = 0, low, high
     if high <= low:
         raise ArgumentError(f"randint expects low < high, got {low} and {high}")
-    array = streams.of(generator).integers(low, high, sizes((size,)))
-    return made(backend.numpy.as_array(array).astype(dtype or dtypes.int64), requires_grad)
+    array = streams.of(generator, device).integers(low, high, sizes((size,)))
+    return made(backend.asarray(array, dtype or dtypes.int64), requires_grad)
 
 
 def randperm(n: int, *, generator: Any = None, dtype: Any = None, device: Any = None) -> Tensor:
     """The integers 0 to n - 1 in random order."""
-    return wrap(streams.of(generator).permutation(n).astype(dtype or dtypes.int64))
+    order = streams.of(generator, device).permutation(n)
+    return wrap(backend.asarray(order, dtype or dtypes.int64))
+
+
+def _like(input: Tensor, options: dict[str, Any]) -> dict[str, Any]:
+    return {"dtype": input.dtype, "device": input.device, **options}
 
 
 def rand_like(input: Tensor, **options: Any) -> Tensor:
-    return rand(input.shape, **{"dtype": input.dtype, **options})
+    return rand(input.shape, **_like(input, options))
 
 
 def randn_like(input: Tensor, **options: Any) -> Tensor:
-    return randn(input.shape, **{"dtype": input.dtype, **options})
+    return randn(input.shape, **_like(input, options))
 
 
 def randint_like(input: Tensor, low: int, high: Any = None, **options: Any) -> Tensor:
     low, high = (0, low) if high is None else (low, high)
-    return randint(low, high, input.shape, **{"dtype": input.dtype, **options})
+    return randint(low, high, input.shape, **_like(input, options))
 
 
 def normal(
-    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None
-) -> Tensor:
+    mean: Any, std: Any = 1.0, size: Any = None, *, generator: Any = None, dtype: Any = None,
+    device: Any = None,
+) -> Tensor:  # fmt: skip
     """Normal numbers; mean and std are numbers (with a size) or tensors."""
     if size is None and not isinstance(mean, Tensor) and not isinstance(std, Tensor):
         raise ArgumentError("normal needs a size when mean and std are numbers")
-    shape = size if size is not None else backend.numpy.broadcast(raw(mean), raw(std)).shape
-    with_dtype = next((v.dtype for v in (mean, std) if isinstance(v, Tensor)), dtype)
-    noise = _floats("standard_normal", generator, sizes((shape,)), with_dtype, None)
-    return wrap((noise * raw(std) + raw(mean)).astype(noise.dtype))
+    given = [v for v in (mean, std) if isinstance(v, Tensor)]
+    shape = size if size is not None else broadcast_shapes(*[v.shape for v in given])
+    dtype, device = (given[0].dtype, given[0].device) if given else (dtype, device)
+    noise = _floats("standard_normal", generator, sizes((shape,)), dtype, device)
+    std, mean = [v.detach() if isinstance(v, Tensor) else v for v in (std, mean)]
+    return (wrap(noise) * std + mean).to(noise.dtype)  # type: ignore[operator, no-any-return]
 
 
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability given for each element (or p for all), else 0."""
-    chance = raw(input) if p is None else p
-    limits = backend.numpy.as_array(chance)
+    chance = input.detach() if p is None else p  # type: ignore[attr-defined]
+    limits = backend.to_numpy(raw(chance))
     if ((limits < 0) | (limits > 1)).any():
         raise ArgumentError("bernoulli expects probabilities in [0, 1]")
-    drawn = streams.of(generator).random(input.shape)
-    return wrap(backend.numpy.as_array(drawn < chance).astype(input.dtype))
+    return _drawn(input, generator, chance).to(input.dtype)  # type: ignore[no-any-return]
+
+
+def _drawn(like: Tensor, generator: Any, chance: Any) -> Any:
+    """Bools in a tensor's shape and place, each true with its chance."""
+    drawn = backend.asarray(streams.of(generator, like.device).random(like.shape))
+    return wrap(drawn) < chance  # type: ignore[operator]
 
 
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Poisson numbers with the rates given."""
-    return wrap(
-        backend.numpy.as_array(streams.of(generator).poisson(raw(input))).astype(input.dtype)
-    )
+    found = streams.of(generator, input.device).poisson(raw(input))
+    return wrap(backend.asarray(found, input.dtype))
 
 
 def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None
 ) -> Tensor:
     """Indices drawn in proportion to the weights in each row."""
-    rows = raw(input).reshape(-1, input.shape[-1])
+    rows = backend.to_numpy(raw(input)).reshape(-1, input.shape[-1])
     if (rows < 0).any() or (rows.sum(1) <= 0).any():
         raise ArgumentError("multinomial expects weights >= 0 with a positive sum in each row")
     if not replacement and ((rows > 0).sum(1) < num_samples).any():
         raise ArgumentError(
             f"cannot draw {num_samples} without replacement from fewer nonzero weights"
         )
-    draw = streams.of(generator)
+    draw = streams.of(generator, input.device)
     picks = [
         draw.choice(
             rows.shape[1], num_samples, replacement, p=row.astype("f8") / row.sum(dtype="f8")
         )
         for row in rows
     ]
-    return wrap(backend.asarray(picks, "int64").reshape((*input.shape[:-1], num_samples)))
+    index = backend.asarray(picks, "int64").reshape((*input.shape[:-1], num_samples))
+    return wrap(backend.moved(index, input.device))
 
 
-def _fill(self: Tensor, array: Any, what: str) -> Tensor:
-    return overwrite(self, wrap(backend.numpy.as_array(array).astype(self.dtype, copy=False)), what)
+def _fill(self: Tensor, found: Any, what: str) -> Tensor:
+    value = found if isinstance(found, Tensor) else wrap(backend.asarray(found))
+    return overwrite(self, value.to(self.dtype), what)  # type: ignore[attr-defined]
 
 
 @method
@@ -170,27 +184,28 @@ def uniform_(
 ) -> Tensor:
     """Filled with U(from, to)."""
     from_ = k.pop("from", from_)  # PyTorch's name, a keyword of Python
-    noise = _floats("random", generator, self.shape, self.dtype, None)
-    return _fill(self, noise * (to - from_) + from_, "uniform_")
+    noise = _floats("random", generator, self.shape, self.dtype, self.device)
+    return _fill(self, wrap(noise) * (to - from_) + from_, "uniform_")  # type: ignore[operator]
 
 
 @method
 def normal_(self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Any = None) -> Tensor:
     """Filled with N(mean, std²)."""
-    noise = _floats("standard_normal", generator, self.shape, self.dtype, None)
-    return _fill(self, noise * std + mean, "normal_")
+    noise = _floats("standard_normal", generator, self.shape, self.dtype, self.device)
+    return _fill(self, wrap(noise) * std + mean, "normal_")  # type: ignore[operator]
 
 
 @method
 def bernoulli_(self: Tensor, p: Any = 0.5, *, generator: Any = None) -> Tensor:
     """Filled with ones with probability p."""
-    return _fill(self, streams.of(generator).random(self.shape) < raw(p), "bernoulli_")
+    return _fill(self, _drawn(self, generator, p), "bernoulli_")
 
 
 @method
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Any = None) -> Tensor:
     """Filled with exponential numbers of rate lambd."""
-    return _fill(self, streams.of(generator).exponential(1 / lambd, self.shape), "exponential_")
+    drawn = streams.of(generator, self.device).exponential(1 / lambd, self.shape)
+    return _fill(self, drawn, "exponential_")
 
 
 @method
@@ -199,7 +214,8 @@ def random_(
 ) -> Tensor:
     """Filled with integers in [from, to); with one number given, in [0, from)."""
     low, high = (0, from_ or 2**24) if to is None else (from_, to)
-    return _fill(self, streams.of(generator).integers(low, high, self.shape), "random_")
+    drawn = streams.of(generator, self.device).integers(low, high, self.shape)
+    return _fill(self, drawn, "random_")
 
 
 methods(bernoulli, multinomial)

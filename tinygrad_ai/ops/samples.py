@@ -117,6 +117,7 @@ ARITHMETIC = {
     **each("round", call(far(2, 3), decimals=0)),
     **each("select", call(t(2, 3), t(3), condition=bools(2, 3))),
     **each("cast", call(t(3), dtype="float64")),
+    **each("transfer", call(t(3), device="cpu", source="cpu")),
 }
 
 ACTIVATIONS = {

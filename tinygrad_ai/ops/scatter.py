@@ -6,12 +6,13 @@ from typing import Any
 
 from .. import backend
 from ..autograd.op import op
+from ..autograd.placement import placed
 from ..errors import ArgumentError, DTypeError, RangeError
 from ..tensor import Tensor, methods, wrap
 from .arguments import axis, raw
 from .create import full_like, ones_like
 from .gather import _gather, checked_index, fitting, places
-from .indexing import _getitem, _setitem, prepared
+from .indexing import _getitem, _setitem, check_range, prepared
 from .inplace import _in_place
 from .select import where
 
@@ -40,7 +41,7 @@ def _(g, src_shape, needs, *, index, dim):
 
 def raw_like(g: Any, index: Any) -> Any:
     """Something of index's shape in g's dtype and kind."""
-    array = backend.numpy.zeros(index.shape, g.dtype)
+    array = backend.near(index).zeros(index.shape, g.dtype)
     return wrap(array) if isinstance(g, Tensor) else array
 
 
@@ -124,8 +125,7 @@ def _scatter_mean(x: Any, src: Any, index: Any, dim: int, reduce: str, include_s
 def _combine(be, x, src, *, index, dim, reduce):
     """y = the product or extreme of x and all src at a place;   g shared by those that are it"""
     y = x.copy()
-    ufunc = {"prod": be.multiply, "amax": be.maximum, "amin": be.minimum}[reduce]
-    ufunc.at(y, places(be, index, dim), src)
+    be.combine_at(y, places(be, index, dim), src, reduce)
     return y
 
 
@@ -143,7 +143,8 @@ def _(g, y, x, src, *, index, dim, reduce):
 
 def _along(input: Any, dim: int, index: Any, name: str) -> tuple[Any, ...]:
     i = axis(dim, input.ndim)
-    return (slice(None),) * i + (checked_index(index, input.shape[i], name).reshape(-1),)
+    array = checked_index(index, input.shape[i], name).reshape(-1)
+    return (slice(None),) * i + (backend.beside(raw(input), array),)
 
 
 def index_fill(input: Any, dim: int, index: Any, value: Any) -> Any:
@@ -177,8 +178,10 @@ def index_add(input: Any, dim: int, index: Any, source: Any, *, alpha: float = 1
 
 def index_put(input: Any, indices: Any, values: Any, accumulate: bool = False) -> Any:
     """input with values at x[indices], or added there."""
-    index = prepared(tuple(indices))
+    index = prepared(tuple(indices), raw(input))
     try:
+        if type(raw(input)) is not backend.numpy.ndarray:
+            check_range(raw(input), index)
         return (_additem if accumulate else _setitem)(input, values, index=index)
     except IndexError as error:
         raise RangeError(f"index_put on shape {tuple(input.shape)}: {error}") from None
@@ -194,15 +197,18 @@ def masked_fill(input: Any, mask: Any, value: Any) -> Any:
     return where(mask, filled, input)
 
 
+@placed
 def masked_scatter(input: Any, mask: Any, source: Any) -> Any:
     """input with the mask's places filled from source in order."""
     from .shape import broadcast_to, ravel
 
-    wide = backend.numpy.broadcast_to(raw(mask), tuple(input.shape))
+    mask = backend.beside(raw(input), raw(mask))
+    wide = backend.of(mask).broadcast_to(mask, tuple(input.shape))
     count = int(wide.sum())
     return _setitem(broadcast_to(input, wide.shape), ravel(source)[:count], index=wide)
 
 
+@placed
 def one_hot(tensor: Any, num_classes: int = -1) -> Any:
     """(…, classes) with 1 at each label and 0 elsewhere, as integers."""
     labels = raw(tensor)
@@ -210,7 +216,7 @@ def one_hot(tensor: Any, num_classes: int = -1) -> Any:
         raise DTypeError(f"one_hot expects integer labels, got {labels.dtype}", "labels.long()")
     classes = int(labels.max()) + 1 if num_classes == -1 else num_classes
     checked_index(labels, classes, "one_hot")
-    return wrap((labels[..., None] == backend.numpy.arange(classes)).astype("int64"))
+    return wrap((labels[..., None] == backend.of(labels).arange(classes)).astype("int64"))
 
 
 for _function in (

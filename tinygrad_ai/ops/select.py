@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from .. import backend
 from ..autograd.op import op
-from ..tensor import Tensor, methods
+from ..backend import dtypes
+from ..tensor import Tensor, methods, wrap
 
 __all__ = ["where"]
+
+NUMBERS = (bool, int, float)
 
 
 @op(dtypes="promote")
@@ -33,6 +37,9 @@ def where(condition: Any, input: Any = None, other: Any = None) -> Any:
 
         return nonzero(condition, as_tuple=True)
     mask = condition.array if isinstance(condition, Tensor) else condition
+    if isinstance(condition, Tensor) and type(input) in NUMBERS and type(other) in NUMBERS:
+        dtype = dtypes.result_type(input, other)
+        input = wrap(backend.near(mask).full((), input, dtype))
     return select(input, other, condition=mask)
 
 

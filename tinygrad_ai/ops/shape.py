@@ -227,7 +227,10 @@ def repeat_interleave(input: Any, repeats: Any, dim: int | None = None) -> Any:
     if len(counts) != x.shape[i]:
         raise ShapeError(f"expected 1 or {x.shape[i]} repeats, got {len(counts)}")
     index = [k for k, n in enumerate(counts) for _ in range(n)]
-    return x[(slice(None),) * i + (backend.asarray(index, "int64"),)]
+    places = backend.asarray(index, "int64")
+    if isinstance(x, Tensor):
+        places = backend.beside(x.array, places)
+    return x[(slice(None),) * i + (places,)]
 
 
 def flip(input: Any, dims: Any) -> Any:

@@ -7,15 +7,21 @@ from typing import Any
 
 from .. import backend
 from ..backend import dtypes
-from ..errors import ArgumentError, DTypeError, GradError
+from ..errors import ArgumentError, DeviceError, DTypeError, GradError
 from ..tensor import Tensor, leaf, method, wrap
 
 
 @method
 def numpy(self: Tensor, *, force: bool = False) -> Any:
-    """The values as a NumPy array that shares this tensor's memory."""
+    """The values as a NumPy array that shares this tensor's memory. DeviceError for a tensor on a
+    GPU; `force` copies it."""
     if self.node is not None and not force:
         raise GradError("numpy() would lose the history of this tensor", "use x.detach().numpy()")
+    if not force and backend.of(self.array) is not backend.numpy:
+        raise DeviceError(
+            f"numpy() needs a tensor in host memory, this one is on {self.device}",
+            "x.cpu().numpy()",
+        )
     return backend.to_numpy(self.array)
 
 
@@ -86,7 +92,9 @@ def __format__(self: Tensor, spec: str) -> str:
 
 @method
 def __repr__(self: Tensor) -> str:
-    text = backend.text_of(self.array)
+    text = backend.text_of(backend.to_numpy(self.array))
+    if self.device.type != "cpu":
+        text += f", device='{self.device}'"
     if self.dtype not in (dtypes.get_default_dtype(), dtypes.int64, dtypes.bool_):
         text += f", dtype={self.dtype}"
     if self.node is not None:
@@ -98,9 +106,9 @@ def __repr__(self: Tensor) -> str:
 def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
     if not self.is_leaf:
         raise GradError("only leaves can be deep-copied", "use x.detach().clone()")
-    made = _rebuild(type(self), self.array.copy(), self.requires_grad)
+    made = _rebuild(type(self), backend.copied(self.array), self.requires_grad)
     if self.grad is not None:
-        made.grad = wrap(self.grad.array.copy())
+        made.grad = wrap(backend.copied(self.grad.array))
     memo[id(self)] = made
     return made
 
@@ -109,11 +117,13 @@ def __deepcopy__(self: Tensor, memo: dict[int, Any]) -> Tensor:
 def __reduce_ex__(self: Tensor, protocol: int) -> Any:
     if not self.is_leaf:
         raise GradError("only leaves can be pickled", "use x.detach()")
-    return _rebuild, (type(self), self.array, self.requires_grad)
+    host, device = backend.to_numpy(self.array), str(self.device)
+    return _rebuild, (type(self), host, self.requires_grad, device)
 
 
-def _rebuild(kind: type[Tensor], array: Any, requires_grad: bool) -> Tensor:
+def _rebuild(kind: type[Tensor], array: Any, requires_grad: bool, device: str = "") -> Tensor:
     made = kind.__new__(kind)
+    array = backend.moved(array, device) if device.startswith("cuda") else array
     made.array, made.node = array, leaf(array) if requires_grad else None
     return made
 

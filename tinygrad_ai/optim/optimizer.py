@@ -132,7 +132,8 @@ class Optimizer:
         state = {}
         for name, value in saved.items():
             if hasattr(value, "detach"):
-                value = tensor(value.detach().numpy())
+                home = p.device if value.ndim else "cpu"  # counters stay where they are read
+                value = tensor(value.detach().cpu().numpy(), device=home)
                 if name != "step" and value.is_floating_point():
                     value = value.to(p.dtype)
             state[name] = value

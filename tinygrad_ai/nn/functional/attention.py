@@ -10,7 +10,7 @@ from ...errors import ArgumentError, ShapeError
 from ...ops.arguments import raw
 from ...ops.attention import _attention
 from ...ops.select import where
-from ...ops.shape import broadcast_to, repeat_interleave
+from ...ops.shape import broadcast_shapes, broadcast_to, repeat_interleave
 from ...tensor import wrap
 from .dropout import mask_of
 
@@ -39,11 +39,11 @@ def scaled_dot_product_attention(
         key, value = [repeat_interleave(x, times, -3) for x in (key, value)]
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
     bias = _bias(query, attn_mask)
-    lead = backend.numpy.broadcast_shapes(*[tuple(x.shape[:-2]) for x in (query, key, value)])
+    lead = broadcast_shapes(*[tuple(x.shape[:-2]) for x in (query, key, value)])
     query, key, value = [broadcast_to(x, (*lead, *x.shape[-2:])) for x in (query, key, value)]
     keep, grow = None, 1.0
     if dropout_p != 0.0:
-        keep, grow = mask_of((*lead, query.shape[-2], key.shape[-2]), dropout_p)
+        keep, grow = mask_of((*lead, query.shape[-2], key.shape[-2]), dropout_p, query)
     return _attention(query, key, value, bias, scale=scale, causal=is_causal, keep=keep, grow=grow)[
         0
     ]
@@ -52,5 +52,5 @@ def scaled_dot_product_attention(
 def _bias(query: Any, mask: Any) -> Any:
     """What is added to the scores: the mask as numbers, -inf where attention is forbidden."""
     if mask is not None and raw(mask).dtype.kind == "b":
-        return where(mask, wrap(backend.numpy.zeros((), query.dtype)), -math.inf)
+        return where(mask, wrap(backend.near(raw(query)).zeros((), query.dtype)), -math.inf)
     return mask

@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 from ... import backend
+from ...autograd.placement import placed
+from ...backend.dtypes import int64 as INT64
 from ...backend.kernels_nn import row_weights
 from ...errors import ArgumentError, DTypeError, ShapeError
 from ...ops.arguments import raw
@@ -41,7 +43,7 @@ def integers(target: Any) -> Any:
     labels = raw(target).reshape(-1)
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"expected integer class labels, got {labels.dtype}", "target.long()")
-    return labels.astype("int64", copy=False)
+    return labels if labels.dtype is INT64 else backend.near(labels).converted(labels, INT64)
 
 
 def cross_entropy(
@@ -66,10 +68,16 @@ def cross_entropy(
     return reshape(loss, target.shape) if reduction == "none" else loss
 
 
+@placed
 def weights_of(x: Any, labels: Any, weight: Any, ignore_index: int) -> tuple[Any, Any]:
     """Labels that may index, and each row's weight: that of its class, 0 where it is ignored."""
     weight = None if weight is None else raw(weight)
-    return row_weights(backend.numpy, labels, x.shape[1], x.dtype, weight, ignore_index)
+    return row_weights(backend.of(labels), labels, x.shape[1], x.dtype, weight, ignore_index)
+
+
+def _rows(labels: Any) -> Any:
+    """The numbers of the rows that labels belong to."""
+    return backend.of(labels).arange(len(labels))
 
 
 def _soft_cross_entropy(
@@ -91,6 +99,7 @@ def _soft_cross_entropy(
     return reduced(losses, reduction)
 
 
+@placed
 def _smoothed(
     input: Any, target: Any, weight: Any, ignore_index: int, reduction: str, smoothing: float
 ) -> Any:
@@ -100,7 +109,7 @@ def _smoothed(
     mask = wrap(counts)
     logs = log_softmax(x, 1)
     scale = wrap(raw(weight)[safe]) * mask if weight is not None else mask
-    chosen = -_getitem(logs, index=(backend.numpy.arange(len(safe)), safe)) * scale
+    chosen = -_getitem(logs, index=(_rows(safe), safe)) * scale
     spread = -sum(logs if weight is None else logs * weight, 1) * mask
     if reduction == "mean":
         total = sum(scale)
@@ -110,18 +119,20 @@ def _smoothed(
     return reduced(reshape(losses, target.shape), reduction)
 
 
+@placed
 def nll_loss(
     input: Any, target: Any, weight: Any = None, ignore_index: int = -100, reduction: str = "mean"
 ) -> Any:
     """-input at the target: input (N, C, ...) are log-probabilities, target (N, ...) classes."""
     x, labels = rows(input, target)
     safe, factor = weights_of(x, labels, weight, ignore_index)
-    losses = -_getitem(x, index=(backend.numpy.arange(len(safe)), safe)) * wrap(factor)
+    losses = -_getitem(x, index=(_rows(safe), safe)) * wrap(factor)
     if reduction == "mean":
         return sum(losses) / float(factor.sum()) if factor.sum() else sum(losses) * math.nan
     return reduced(reshape(losses, target.shape), reduction)
 
 
+@placed
 def multi_margin_loss(
     input: Any,
     target: Any,
@@ -133,23 +144,26 @@ def multi_margin_loss(
     """Σ max(0, margin - x[y] + x[i])ᵖ / C over the wrong classes i."""
     x, labels = rows(reshape(input, (1, -1)) if input.ndim == 1 else input, target.reshape(-1))
     weights_of(x, labels, None, ignore_index=-1)  # checks the labels
-    place = backend.numpy.arange(len(labels))
+    place = _rows(labels)
     right = _getitem(x, index=(place, labels))
     excess = clamp(margin - reshape(right, (-1, 1)) + x, min=0)
     excess = excess if p == 1 else excess * excess
     if weight is not None:
         excess = excess * reshape(_getitem(weight, index=labels), (-1, 1))
-    wrong = wrap((backend.numpy.arange(x.shape[1]) != labels[:, None]).astype(raw(x).dtype))
+    classes = backend.of(labels).arange(x.shape[1])
+    wrong = wrap((classes != labels[:, None]).astype(raw(x).dtype))
     return reduced(reshape(sum(excess * wrong, 1) / x.shape[1], target.shape), reduction)
 
 
+@placed
 def multilabel_margin_loss(input: Any, target: Any, reduction: str = "mean") -> Any:
     """Σ max(0, 1 - x[y] + x[i]) / C over labels y (up to the first -1) and other classes i."""
     x, labels = reshape(input, (-1, input.shape[-1])), raw(target).reshape(-1, target.shape[-1])
-    valid = backend.numpy.cumprod(labels >= 0, axis=1).astype(bool)
-    place, classes = backend.numpy.arange(len(labels))[:, None], x.shape[1]
+    be = backend.of(labels)
+    valid = be.cumprod(labels >= 0, axis=1).astype(bool)
+    place, classes = _rows(labels)[:, None], x.shape[1]
     safe = where(valid, labels, 0)
-    is_label = backend.numpy.zeros(labels.shape, bool)
+    is_label = be.zeros(labels.shape, bool)
     for i, row in enumerate(labels):
         is_label[i, row[valid[i]]] = True
     chosen = _getitem(x, index=(place, safe))

@@ -23,10 +23,10 @@ def _checked(p: float) -> None:
         raise ArgumentError(f"expected a dropout probability in [0, 1], got {p}")
 
 
-def mask_of(shape: tuple[int, ...], p: float) -> tuple[Any, float]:
+def mask_of(shape: tuple[int, ...], p: float, like: Any) -> tuple[Any, float]:
     """Which elements are kept, each with probability 1 - p, and what they are multiplied by."""
     _checked(p)
-    return chosen(shape, 1 - p), 1 / (1 - p) if p < 1 else 0.0
+    return chosen(shape, 1 - p, like), 1 / (1 - p) if p < 1 else 0.0
 
 
 def _dropped(input: Any, p: float, training: bool, inplace: bool, rank: int) -> Any:
@@ -34,7 +34,7 @@ def _dropped(input: Any, p: float, training: bool, inplace: bool, rank: int) -> 
     _checked(p)
     if not training or p == 0:
         return input
-    keep, scale = mask_of((*input.shape[: input.ndim - rank], *(1,) * rank), p)
+    keep, scale = mask_of((*input.shape[: input.ndim - rank], *(1,) * rank), p, input)
     return kept(lambda x: _dropout(x, keep=keep, scale=scale), input, inplace)
 
 
@@ -66,7 +66,7 @@ def _alpha(input: Any, p: float, training: bool, inplace: bool, shape: Any) -> A
     if p == 1:
         return kept(lambda x: x * zeros_like(x), input, inplace)
     scale = 1 / math.sqrt((1 - p) * (1 + p * SELU_SATURATION**2))
-    mask = chosen(shape, 1 - p)
+    mask = chosen(shape, 1 - p, input)
     shift = scale * p * SELU_SATURATION
     return kept(lambda x: where(mask, x, SELU_SATURATION) * scale - shift, input, inplace)
 

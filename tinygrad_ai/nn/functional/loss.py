@@ -6,6 +6,7 @@ import math
 import warnings
 from typing import Any
 
+from ...autograd.placement import placed
 from ...errors import ArgumentError, ShapeError
 from ...ops.activation import _softplus
 from ...ops.arguments import raw
@@ -99,6 +100,7 @@ def smooth_l1_loss(input: Any, target: Any, reduction: str = "mean", beta: float
     return reduced(where(size < beta, 0.5 * d * d / beta, size - 0.5 * beta), reduction)
 
 
+@placed
 def binary_cross_entropy(
     input: Any, target: Any, weight: Any = None, reduction: str = "mean"
 ) -> Any:
@@ -221,6 +223,7 @@ def cosine_embedding_loss(
     return reduced(near + where(target == -1, clamp(cosine - margin, min=0), zero), reduction)
 
 
+@placed
 def gaussian_nll_loss(
     input: Any,
     target: Any,

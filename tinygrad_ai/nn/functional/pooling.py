@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ... import backend
+from ...autograd.placement import placed
 from ...errors import ArgumentError, ShapeError
 from ...ops.arguments import raw
 from ...ops.gather import gather
@@ -49,6 +50,7 @@ def _padded(x: Any, padding: Any, beyond: Any, value: float) -> Any:
     return pad(x, pairs, value=value) if any(pairs) else x
 
 
+@placed
 def _max_pool(
     x: Any,
     size: Any,
@@ -78,8 +80,8 @@ def _max_pool(
 
 def _places(best: Any, shape: Any, size: Any, stride: Any, padding: Any, dilation: Any) -> Any:
     """Where in the flattened image the maxima are."""
-    inside = backend.numpy.unravel_index(best, size)
-    grid = backend.numpy.ogrid[tuple([slice(n) for n in best.shape])][2:]
+    inside = backend.of(best).unravel_index(best, size)
+    grid = backend.of(best).ogrid[tuple([slice(n) for n in best.shape])][2:]
     place = 0
     for k, g, n, s, p, d in zip(inside, grid, shape, stride, padding, dilation):
         place = place * n + (g * s + k * d - p)
@@ -102,6 +104,7 @@ def max_pool2d(
     return _max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, 2)
 
 
+@placed
 def _avg_pool(
     x: Any,
     size: Any,
@@ -128,7 +131,7 @@ def _counts(
     x: Any, size: Any, stride: Any, padding: Any, beyond: Any, with_pad: bool, rank: int
 ) -> Any:
     """How many elements of each window count: those of the input, or also of its padding."""
-    be = backend.numpy
+    be = backend.of(raw(x))
     ones = be.ones((1, 1, *x.shape[2:]), x.dtype)
     inner = [(0, 0), (0, 0)] + [(p, p) for p in padding]
     ones = be.pad(ones, inner, constant_values=1.0 if with_pad else 0.0)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ... import backend
 from ...errors import ArgumentError, ShapeError
+from ...ops.arguments import raw
 from ...ops.einsum import einsum
 from ...ops.indexing import _getitem
 from ...ops.shape import permute, reshape
@@ -81,7 +82,7 @@ def _nearest(x: Any, dim: int, out: int, factor: float | None, _: bool) -> Any:
     step = 1 / factor if factor else n / out
     be = backend.numpy
     index = be.minimum(be.floor(be.arange(out) * be.float32(step)).astype("int64"), n - 1)
-    return _getitem(x, index=(slice(None),) * dim + (index,))
+    return _getitem(x, index=(slice(None),) * dim + (backend.beside(raw(x), index),))
 
 
 def _linear(x: Any, dim: int, out: int, factor: float | None, corners: bool) -> Any:
@@ -93,6 +94,8 @@ def _linear(x: Any, dim: int, out: int, factor: float | None, corners: bool) -> 
     low = be.minimum(be.floor(place).astype("int64"), n - 1)
     high = be.minimum(low + 1, n - 1)
     shape = [out if i == dim else 1 for i in range(x.ndim)]
-    part = wrap((place - low).astype(x.dtype).reshape(shape))
+    share = (place - low).astype(x.dtype).reshape(shape)
+    low, high, share = [backend.beside(raw(x), v) for v in (low, high, share)]
+    part = wrap(share)
     lead = (slice(None),) * dim
     return _getitem(x, index=(*lead, low)) * (1 - part) + _getitem(x, index=(*lead, high)) * part

@@ -1,0 +1,167 @@
+"""The stand-in's GPUs: which is current, their memory pools, streams, events."""
+
+from __future__ import annotations
+
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+MEMORY = 1 << 30
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class OutOfMemoryError(MemoryError):
+    pass
+
+
+class Pool:
+    """Counts the bytes that arrays hold, and those that wait."""
+
+    def __init__(self) -> None:
+        self.used = self.total = self.limit = 0
+
+    def take(self, size: int) -> None:
+        if self.limit and self.used + size > self.limit:
+            raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
+        self.used += size
+        self.total = max(self.total, self.used)
+
+    def give(self, size: int) -> None:
+        self.used -= size
+
+    def used_bytes(self) -> int:
+        return self.used
+
+    def total_bytes(self) -> int:
+        return self.total
+
+    def free_bytes(self) -> int:
+        return self.total - self.used
+
+    def free_all_blocks(self) -> None:
+        self.total = self.used
+
+    def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
+        self.limit = int(MEMORY * fraction) if fraction is not None else size or 0
+
+    def get_limit(self) -> int:
+        return self.limit
+
+
+class World:
+    """All GPUs there are; one of them is current."""
+
+    def __init__(self, count: int, driver: bool) -> None:
+        self.count, self.driver, self.current = count, driver, 0
+        self.pools = [Pool() for _ in range(count)]
+        self.linalg = ["ignore"]
+
+    def getDeviceCount(self) -> int:
+        if not self.driver:
+            raise CUDARuntimeError(
+                "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA "
+                "runtime version"
+            )
+        return self.count
+
+    def getDevice(self) -> int:
+        self.getDeviceCount()
+        return self.current
+
+    def setDevice(self, index: int) -> None:
+        if not 0 <= index < self.count:
+            raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        self.current = index
+
+
+class Event:
+    done = True
+
+    def synchronize(self) -> None:
+        pass
+
+
+class Stream:
+    null: Stream
+
+    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
+        self.ptr = 0 if null else id(self)
+
+    def record(self, event: Any = None) -> Event:
+        return Event()
+
+    def synchronize(self) -> None:
+        pass
+
+    def wait_event(self, event: Event) -> None:
+        assert isinstance(event, Event)
+
+    def __enter__(self) -> Stream:
+        STREAMS.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        STREAMS.pop()
+
+    def use(self) -> Stream:
+        STREAMS[-1] = self
+        return self
+
+
+Stream.null = Stream(null=True)
+STREAMS = [Stream.null]
+
+
+def make_cuda(cupy: ModuleType, world: World) -> dict[str, ModuleType]:
+    """cupy.cuda, and what of it hangs at cupy itself."""
+
+    class Device:
+        def __init__(self, device: int | None = None) -> None:
+            self.id = world.getDevice() if device is None else int(device)
+            self.before: list[int] = []
+
+        def __enter__(self) -> Device:
+            self.before.append(world.getDevice())
+            world.setDevice(self.id)
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            world.setDevice(self.before.pop())
+
+        def use(self) -> Device:
+            world.setDevice(self.id)
+            return self
+
+        def synchronize(self) -> None:
+            world.getDeviceCount()
+
+        compute_capability = "90"
+        mem_info = property(lambda self: (MEMORY - world.pools[self.id].total, MEMORY))
+
+    cuda, runtime = ModuleType("cupy.cuda"), ModuleType("cupy.cuda.runtime")
+    values: dict[str, Any] = {
+        "Device": Device, "Stream": Stream, "Event": Event, "runtime": runtime,
+        "get_current_stream": lambda: STREAMS[-1],
+        "is_available": lambda: world.driver and world.count > 0,
+        "memory": SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
+    }  # fmt: skip
+    cuda.__dict__.update(values)
+    runtime.__dict__.update(
+        getDeviceCount=world.getDeviceCount, getDevice=world.getDevice, setDevice=world.setDevice,
+        CUDARuntimeError=CUDARuntimeError, deviceSynchronize=world.getDeviceCount,
+        getDeviceProperties=lambda i: {"name": f"Stand-in {i}".encode(), "totalGlobalMem": MEMORY},
+    )  # fmt: skip
+    cupy.__dict__.update(cuda=cuda, get_default_memory_pool=lambda: world.pools[world.current])
+    return {"cupy.cuda": cuda, "cupy.cuda.runtime": runtime}
+
+
+def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:
+    PINNED.append(np.empty(shape, dtype, order))
+    return PINNED[-1]
+
+
+PINNED: list[np.ndarray] = []  # what was given out
