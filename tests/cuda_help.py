@@ -46,7 +46,7 @@ def run(program: Path, order: str = "fwd") -> tuple[int, str]:
         capture_output=True,
         text=True,
         errors="replace",
-        env={**os.environ, "CUSIM_ORDER": order},
+        env={**os.environ, "CUSIM_ORDER": order, "TSAN_OPTIONS": "halt_on_error=1"},
     )
     return done.returncode, done.stdout + done.stderr
 

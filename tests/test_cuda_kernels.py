@@ -15,7 +15,7 @@ import pytest
 
 from tests.cuda_help import BUILDS, ROOT, build, needs_compiler, run
 
-PROGRAMS = ["rows", "elementwise", "optim"]
+PROGRAMS = ["rows", "elementwise", "optim", "norm", "embedding", "attention"]
 ORDERS = ["fwd", "rev", "shuffle:3"]
 ARCHITECTURES = ["80", "90a", "100"]
 
@@ -27,6 +27,12 @@ PLANTED = [
     ("MASK_BOUND", "elementwise", "address", "heap-buffer-overflow"),
     ("CHUNK_OWNER", "optim", "plain", "FAIL"),
     ("ADAM_BARRIER", "optim", "thread", "data race"),
+    ("SLICE_BARRIER", "norm", "thread", "data race"),
+    ("RANK_BARRIER", "embedding", "thread", "data race"),
+    ("FIRST_OF_ROW", "embedding", "plain", "FAIL"),
+    ("TILE_BARRIER", "attention", "thread", "data race"),
+    ("WARP_BARRIER", "attention", "thread", "data race"),
+    ("TILE_BOUND", "attention", "address", "heap-buffer-overflow"),
 ]
 
 

@@ -94,7 +94,8 @@ __global__ void __launch_bounds__(step_threads)
 // ---- launchers
 
 // launch(batch, blocks, first tensor) for the tensors of a list, some dozens at a time.
-template <class Tensor, class F> int in_batches(const Tensor *tensors, index size, const F &launch) {
+template <class Tensor, class F> int in_batches(const Tensor *tensors, index size,
+                                                const F &launch) {
   for (index begin = 0; begin < size; begin += most_tensors) {
     Batch<Tensor> batch{};
     batch.size = static_cast<int>(size - begin < most_tensors ? size - begin : most_tensors);

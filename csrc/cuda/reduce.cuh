@@ -93,7 +93,8 @@ template <int lanes> struct Team {
   // f(row, width): all teams come equally often, past the last row with a width of 0, because
   // reductions wait for everyone.
   template <class F> ON_DEVICE static void by_row(index count, index width, const F &f) {
-    for (index first = index(blockIdx.x) * teams; first < count; first += index(gridDim.x) * teams) {
+    for (index first = index(blockIdx.x) * teams; first < count;
+         first += index(gridDim.x) * teams) {
       const index row = first + team();
       f(row, row < count ? width : 0);
     }
@@ -110,5 +111,17 @@ template <class F> int with_team(index width, const F &launch) {
 }
 
 constexpr std::size_t team_shared = 256 / warp * sizeof(double);
+
+// The body of a launcher of kernel_of<T, Team>, which returns at once where there are no rows.
+#define LAUNCH_ROWS(kernel_of, count, width, ...)                                                  \
+  if ((count) == 0)                                                                                \
+    return 0;                                                                                      \
+  return with_team(width, [&](auto team) {                                                         \
+    using Team = decltype(team);                                                                   \
+    auto kernel = kernel_of<T, Team>;                                                              \
+    LAUNCH(kernel, grid_for(count, Team::teams), Team::threads, team_shared, stream_of(stream),    \
+           __VA_ARGS__);                                                                           \
+    return launched();                                                                             \
+  })
 
 } // namespace tinygrad_ai::cuda

@@ -61,7 +61,7 @@ __global__ void __launch_bounds__(Team::threads) log_softmax_grad_rows(RowsGrad<
 
 template <class T> ON_DEVICE bool is_class(index label, index classes) {
 #ifdef PLANT_LABEL_BOUND
-  return label <= classes;
+  return label >= 0 && label <= classes;
 #endif
   return label >= 0 && label < classes;
 }
@@ -144,17 +144,6 @@ __global__ void __launch_bounds__(Team::threads)
 }
 
 // ---- launchers
-
-#define LAUNCH_ROWS(kernel_of, count, width, ...)                                                  \
-  if ((count) == 0)                                                                                \
-    return 0;                                                                                      \
-  return with_team(width, [&](auto team) {                                                         \
-    using Team = decltype(team);                                                                   \
-    auto kernel = kernel_of<T, Team>;                                                              \
-    LAUNCH(kernel, grid_for(count, Team::teams), Team::threads, team_shared, stream_of(stream),    \
-           __VA_ARGS__);                                                                           \
-    return launched();                                                                             \
-  })
 
 template <class T> int softmax(const Rows<T> &s, Stream stream) {
   LAUNCH_ROWS(softmax_rows, s.count, s.width, s);

@@ -41,3 +41,22 @@ BOTH(ONE, activate_grad, Elements)
 BOTH(ONE, dropout, Dropout)
 BOTH(ONE, adam, cuda::AdamList)
 BOTH(ONE, sgd, cuda::SgdList)
+BOTH(ONE, layer_norm, LayerNorm)
+BOTH(WITH_SPACE, layer_norm_grad, LayerNormGrad)
+BOTH(ONE, attention, Attention)
+BOTH(WITH_SPACE, attention_grad, AttentionGrad)
+
+#define EMBEDDINGS(T, suffix)                                                                      \
+  extern "C" int embedding_##suffix(const Embedding<T> *s, index rows) {                           \
+    return call([&] { return cuda::embedding(*s, rows, nullptr); });                               \
+  }                                                                                                \
+  extern "C" int embedding_grad_##suffix(const EmbeddingGrad<T> *s, index rows,                    \
+                                         const std::int64_t *order, bool by_frequency) {           \
+    return call([&] { return cuda::embedding_grad(*s, rows, order, by_frequency, nullptr); });     \
+  }
+EMBEDDINGS(float, f32)
+EMBEDDINGS(double, f64)
+
+extern "C" int embedding_order(const std::int64_t *place, index count, std::int64_t *order) {
+  return call([&] { return cuda::embedding_order(place, count, order, nullptr); });
+}

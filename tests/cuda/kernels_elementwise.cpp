@@ -26,24 +26,27 @@ static double value(Act act, double x) {
 
 static void activations(long rows, long width, long gap) {
   const double h = 1e-5;
-  for (int a = 0; a < 8; ++a) {
+  for (int a = check::few ? 7 : 0; a < 8; ++a) {
     const Act act = static_cast<Act>(a);
     const std::string what = name("act", of(a), of(rows), of(width));
     const long step = width + gap, all = rows ? rows * step - gap : 0;
     Array<float> x(all), g(all), y(rows * width, NAN), v(all), gx(rows * width, NAN);
     normal(x, 2), normal(g);
     auto at = [&](long i) { return i / width * step + i % width; };
-    status(what, cuda::activate(
-                     Elements<float>{nullptr, x, y, rows * width, act, width, 0, step}, nullptr));
+    status(what, cuda::activate(Elements<float>{nullptr, x, y, rows * width, act, width, 0, step},
+                                nullptr));
     same(what, y, [&](long i) { return value(act, x[at(i)]); });
     for (long i = 0; i < rows * width; ++i) // what the slope is given
       v[at(i)] = slope_needs_input(act) ? x[at(i)] : y[i];
     status(what, cuda::activate_grad(
                      Elements<float>{g, v, gx, rows * width, act, width, step, step}, nullptr));
-    same(name(what, "slope"), gx, [&](long i) {
-      const double z = x[at(i)];
-      return g[at(i)] * (value(act, z + h) - value(act, z - h)) / (2 * h);
-    }, 1e-4);
+    same(
+        name(what, "slope"), gx,
+        [&](long i) {
+          const double z = x[at(i)];
+          return g[at(i)] * (value(act, z + h) - value(act, z - h)) / (2 * h);
+        },
+        1e-4);
   }
 }
 
@@ -90,11 +93,16 @@ static void draws(long n) {
   status("uniform", cuda::uniform<float>(random, y, n, nullptr));
   status("uniform", cuda::uniform<double>(random, z, n, nullptr));
   status("mask", cuda::dropout_mask(random, keep, n, 0.3, nullptr));
-  auto word = [&](long block, long i) { return cuda::random_block(seed[0], offset[0], block).w[i]; };
+  auto word = [&](long block, long i) {
+    return cuda::random_block(seed[0], offset[0], block).w[i];
+  };
   same("uniform", y, [&](long i) { return (word(i / 4, i % 4) >> 8) / 16777216.0; }, 0);
-  same("uniform of doubles", z, [&](long i) {
-    return (word(i / 2, i % 2 * 2) * 0x1p32 + word(i / 2, i % 2 * 2 + 1)) * 0x1p-64;
-  }, 0x1p-53);
+  same(
+      "uniform of doubles", z,
+      [&](long i) {
+        return (word(i / 2, i % 2 * 2) * 0x1p32 + word(i / 2, i % 2 * 2 + 1)) * 0x1p-64;
+      },
+      0x1p-53);
   same("mask", keep, [&](long i) { return y[i] >= 0.3f; }, 0);
   const auto before = offset[0];
   status("advance", cuda::advance(offset, cuda::random_blocks(n), nullptr));
@@ -116,7 +124,10 @@ static void moments() {
 
 int main() {
   return check::run([] {
-    known_answers(), moments();
+    known_answers();
+    if (check::few)
+      return dropouts(257), draws(1543), activations(1, 7, 0);
+    moments();
     for (long n : {0, 1, 3, 4, 5, 255, 257, 1543})
       dropouts(n), draws(n);
     activations(0, 3, 0), activations(1, 1, 0), activations(1, 1031, 0), activations(7, 37, 5);
