@@ -12,12 +12,12 @@
 
 struct None {
   template <class V> DEVICE_CALL static V value(V z) { return z; }
-  template <class V> DEVICE_CALL static V slope(V v) { return v * 0 + 1; }
+  template <class V> DEVICE_CALL static V slope(V) { return V{} + 1; }
 };
 
 struct Relu {
   template <class V> DEVICE_CALL static V value(V z) { return select(z < 0, V{}, z); }
-  template <class V> DEVICE_CALL static V slope(V v) { return select(v > 0, v * 0 + 1, v * 0); }
+  template <class V> DEVICE_CALL static V slope(V v) { return select(v > 0, V{} + 1, v * 0); }
 };
 
 struct LeakyRelu {

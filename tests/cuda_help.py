@@ -15,13 +15,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "tests" / "cuda"
-FLAGS = ["-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-clobbered"]
+FLAGS = ["-std=c++17", "-O1", "-g1", "-Wall", "-Wextra", "-Wno-unknown-pragmas", "-Wno-clobbered"]
 
 # What a build can find that others cannot. A grid of few blocks walks over its work in steps.
 BUILDS = {
     "plain": [],
-    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DGRID_LIMIT=2"],
-    "thread": ["-fsanitize=thread"],
+    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DGRID_LIMIT=2"]
+    # These take longest to compile, and the first finds what they would.
+    + ["-fno-sanitize=null,object-size,vptr"],
+    "thread": ["-fsanitize=thread", "-DGRID_LIMIT=6"],
 }
 
 
@@ -83,14 +85,34 @@ Elements = struct(
     **sizes("width", "g_row", "x_row"),
 )  # fmt: skip
 Dropout = struct("Dropout", **pointers("x", "keep", "y"), count=INDEX, scale=REAL)
+LayerNorm = struct(
+    "LayerNorm", **pointers("x", "w", "b", "y", "mean", "rstd"), **sizes("count", "width"), eps=REAL
+)
+LayerNormGrad = struct(
+    "LayerNormGrad", **pointers("g", "x", "w", "mean", "rstd", "gx", "gw", "gb"),
+    **sizes("count", "width"),
+)  # fmt: skip
+Embedding = struct("Embedding", **pointers("w", "place", "y"), **sizes("count", "width"))
+EmbeddingGrad = struct(
+    "EmbeddingGrad", **pointers("g", "place", "gw"), **sizes("count", "width"),
+    skip=ctypes.c_int64,
+)  # fmt: skip
+Lead = struct("Lead", ndim=ctypes.c_int, count=INDEX, size=INDEX * 6)
+Stack = struct("Stack", at=POINTER, row=INDEX, col=INDEX, lead=INDEX * 6)
+Attention = struct(
+    "Attention", lead=Lead, **dict.fromkeys(("q", "k", "v", "bias", "keep", "y"), Stack),
+    lse=POINTER, **sizes("rows", "keys", "inner", "outer"), scale=REAL, grow=REAL,
+    causal=ctypes.c_bool,
+)  # fmt: skip
+AttentionGrad = struct(
+    "AttentionGrad", forward=Attention, **dict.fromkeys(("g", "gq", "gk", "gv", "gs"), Stack)
+)
 AdamTensor = struct("AdamTensor", **pointers("p", "g", "m", "v", "v_max"), count=INDEX)
 AdamList = struct(
     "AdamList", tensors=POINTER, size=INDEX, **pointers("lr", "step"), step_stride=INDEX,
     beta1=REAL, beta2=REAL, eps=REAL, weight_decay=REAL, decoupled=ctypes.c_bool,
 )  # fmt: skip
-SgdTensor = struct(
-    "SgdTensor", **pointers("p", "g", "velocity"), count=INDEX, first=ctypes.c_bool
-)
+SgdTensor = struct("SgdTensor", **pointers("p", "g", "velocity"), count=INDEX, first=ctypes.c_bool)
 SgdList = struct(
     "SgdList", tensors=POINTER, size=INDEX, lr=POINTER, momentum=REAL, dampening=REAL,
     weight_decay=REAL, nesterov=ctypes.c_bool,
@@ -113,6 +135,16 @@ def fill(kind: type[ctypes.Structure], **fields: Any) -> ctypes.Structure:
     for name, field in fields.items():
         setattr(value, name, field.ctypes.data if isinstance(field, np.ndarray) else field)
     value.held = fields
+    return value
+
+
+def stack(x: np.ndarray | None) -> ctypes.Structure:
+    """An array (..., m, n) as a stack of matrices: its steps, in elements."""
+    if x is None:
+        return Stack()
+    *lead, row, col = [step // x.itemsize for step in x.strides]
+    value = fill(Stack, at=x, row=row, col=col)
+    value.lead = (INDEX * 6)(*lead)
     return value
 
 
@@ -142,6 +174,4 @@ def close(mine: Any, plain: Any) -> None:
     np.testing.assert_allclose(mine, plain, rtol=tol, atol=tol * scale)
 
 
-needs_compiler = pytest.mark.skipif(
-    missing_compiler() is not None, reason=missing_compiler() or ""
-)
+needs_compiler = pytest.mark.skipif(missing_compiler() is not None, reason=missing_compiler() or "")

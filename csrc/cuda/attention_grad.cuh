@@ -104,7 +104,9 @@ __global__ void __launch_bounds__(attend_threads<T>, 1)
     load(k, keys, begin, f.keys, inner);
     load(v, values, begin, f.keys, outer);
     for (index j = f.causal ? begin : 0; j < f.rows; j += tile) {
+#ifndef PLANT_QUERY_BARRIER
       __syncthreads();
+#endif
       load(q, queries, j, f.rows, inner);
       load(g, grads, j, f.rows, outer);
       __syncthreads();

@@ -47,16 +47,17 @@ BOTH(ONE, attention, Attention)
 BOTH(WITH_SPACE, attention_grad, AttentionGrad)
 
 #define EMBEDDINGS(T, suffix)                                                                      \
-  extern "C" int embedding_##suffix(const Embedding<T> *s, index rows) {                           \
+  extern "C" int embedding_##suffix(const Embedding<T> *s, tinygrad_ai::index rows) {              \
     return call([&] { return cuda::embedding(*s, rows, nullptr); });                               \
   }                                                                                                \
-  extern "C" int embedding_grad_##suffix(const EmbeddingGrad<T> *s, index rows,                    \
+  extern "C" int embedding_grad_##suffix(const EmbeddingGrad<T> *s, tinygrad_ai::index rows,       \
                                          const std::int64_t *order, bool by_frequency) {           \
     return call([&] { return cuda::embedding_grad(*s, rows, order, by_frequency, nullptr); });     \
   }
 EMBEDDINGS(float, f32)
 EMBEDDINGS(double, f64)
 
-extern "C" int embedding_order(const std::int64_t *place, index count, std::int64_t *order) {
+extern "C" int embedding_order(const std::int64_t *place, tinygrad_ai::index count,
+                               std::int64_t *order) {
   return call([&] { return cuda::embedding_order(place, count, order, nullptr); });
 }
