@@ -217,8 +217,11 @@ __global__ void __launch_bounds__(attend_threads<T>, attend_blocks<T>)
 template <class Kernel> int allow_shared(Kernel kernel, std::size_t bytes) {
 #ifdef __CUDACC__
   if (bytes > 48 * 1024)
-    return static_cast<int>(cudaFuncSetAttribute(
-        kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)));
+    if (const auto status = cudaFuncSetAttribute(
+            kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes))) {
+      cudaGetLastError(); // told now, and not once more at the next launch
+      return static_cast<int>(status);
+    }
 #else
   (void)kernel, (void)bytes;
 #endif

@@ -8,15 +8,14 @@ namespace tinygrad_ai::cuda {
 
 constexpr int element_threads = 256;
 
-// f(i) for each i below count; neighbours in memory belong to neighbouring threads.
-template <class F> ON_DEVICE void each_element(index count, const F &f) {
-  const index step = index(gridDim.x) * element_threads;
+// use(i, at(i)) for each i below count; neighbours in memory belong to neighbouring threads.
+template <class V, class Load, class Use>
+ON_DEVICE void each_element(index count, const Load &at, const Use &use) {
 #ifdef PLANT_ELEMENT_BOUND
   count += 1;
 #endif
-#pragma unroll 1 // the grid has threads enough, and eight activations are registers enough
-  for (index i = index(blockIdx.x) * element_threads + threadIdx.x; i < count; i += step)
-    f(i);
+  in_fours<V>(index(blockIdx.x) * element_threads + threadIdx.x, count,
+              index(gridDim.x) * element_threads, at, use);
 }
 
 // f(activation), chosen once and not for each element.
@@ -41,16 +40,25 @@ ON_DEVICE index place_of(index i, index width, index step) {
 template <class T>
 __global__ void __launch_bounds__(element_threads) activate_elements(Elements<T> s) {
   with_act(s.act, [&](auto f) {
-    each_element(s.count, [&](index i) { s.y[i] = f.value(s.x[place_of(i, s.width, s.x_row)]); });
+    each_element<T>(
+        s.count, [&](index i) { return s.x[place_of(i, s.width, s.x_row)]; },
+        [&](index i, T x) { s.y[i] = f.value(x); });
   });
 }
+
+template <class T> struct Pair {
+  T a, b;
+};
 
 template <class T>
 __global__ void __launch_bounds__(element_threads) activate_grad_elements(Elements<T> s) {
   with_act(s.act, [&](auto f) {
-    each_element(s.count, [&](index i) {
-      s.y[i] = s.g[place_of(i, s.width, s.g_row)] * f.slope(s.x[place_of(i, s.width, s.x_row)]);
-    });
+    each_element<Pair<T>>(
+        s.count,
+        [&](index i) {
+          return Pair<T>{s.g[place_of(i, s.width, s.g_row)], s.x[place_of(i, s.width, s.x_row)]};
+        },
+        [&](index i, Pair<T> v) { s.y[i] = v.a * f.slope(v.b); });
   });
 }
 
@@ -58,7 +66,9 @@ __global__ void __launch_bounds__(element_threads) activate_grad_elements(Elemen
 template <class T>
 __global__ void __launch_bounds__(element_threads) dropout_elements(Dropout<T> s) {
   const T scale = T(s.scale);
-  each_element(s.count, [&](index i) { s.y[i] = s.x[i] * (s.keep[i] ? scale : T(0)); });
+  each_element<Pair<T>>(
+      s.count, [&](index i) { return Pair<T>{s.x[i], s.keep[i] ? scale : T(0)}; },
+      [&](index i, Pair<T> v) { s.y[i] = v.a * v.b; });
 }
 
 // ---- launchers
@@ -67,7 +77,7 @@ __global__ void __launch_bounds__(element_threads) dropout_elements(Dropout<T> s
   if ((count) == 0)                                                                                \
     return 0;                                                                                      \
   auto kernel = kernel_of;                                                                         \
-  LAUNCH(kernel, grid_for(count, element_threads), element_threads, 0, stream_of(stream),          \
+  LAUNCH(kernel, grid_for(count, 4 * element_threads), element_threads, 0, stream_of(stream),      \
          __VA_ARGS__);                                                                             \
   return launched()
 

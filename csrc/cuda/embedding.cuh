@@ -17,7 +17,7 @@ __global__ void __launch_bounds__(Team::threads) embedding_rows(Embedding<T> s, 
     if (place < 0 || place >= rows)
       return Team::over(width, [&](index i) { y[i] = not_a_number<T>(); });
     const T *w = s.w + place * s.width;
-    Team::over(width, [&](index i) { y[i] = w[i]; });
+    Team::map(w, y, width, [](index, T v) { return v; });
   });
 }
 

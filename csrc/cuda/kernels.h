@@ -36,7 +36,8 @@ struct Random {
 index random_blocks(index count);
 template <class T> int uniform(const Random &, T *y, index count, Stream); // in [0, 1)
 int dropout_mask(const Random &, unsigned char *keep, index count, double drop, Stream);
-int advance(std::uint64_t *counter, std::uint64_t by, Stream);
+// counters[i] += by: an offset, or the steps of an optimizer.
+int advance(std::uint64_t *counters, index count, std::uint64_t by, Stream);
 
 // optim.cuh. Lists of tensors live in the host's memory and are read before the call returns.
 template <class T> struct AdamTensor {

@@ -18,10 +18,10 @@ __global__ void __launch_bounds__(Team::threads) layer_norm_rows(LayerNorm<T> s)
       return d * d;
     });
     const T rstd = 1 / root_of(squares / T(s.width) + T(s.eps));
-    Team::over(width, [&](index i) {
-      T v = (x[i] - mean) * rstd;
+    Team::map(x, y, width, [&](index i, T v) {
+      v = (v - mean) * rstd;
       v = s.w ? v * s.w[i] : v;
-      y[i] = s.b ? v + s.b[i] : v;
+      return s.b ? v + s.b[i] : v;
     });
     if (Team::lane() == 0 && row < s.count)
       s.mean[row] = mean, s.rstd[row] = rstd;
@@ -44,9 +44,9 @@ __global__ void __launch_bounds__(Team::threads) layer_norm_grad_rows(LayerNormG
     });
     plain = Team::sum(plain) / T(s.width);
     both = Team::sum(both) / T(s.width);
-    Team::over(width, [&](index i) {
-      const T u = s.w ? g[i] * s.w[i] : g[i];
-      gx[i] = (u - plain - (x[i] - mean) * rstd * both) * rstd;
+    Team::map(g, gx, width, [&](index i, T v) {
+      const T u = s.w ? v * s.w[i] : v;
+      return (u - plain - (x[i] - mean) * rstd * both) * rstd;
     });
   });
 }

@@ -36,10 +36,16 @@ ON_DEVICE Words random_block(u64 seed, u64 offset, index i) {
 ON_DEVICE float unit(u32 bits) { return (bits >> 8) * 0x1p-24f; }
 ON_DEVICE double unit(u32 high, u32 low) { return ((u64(high) << 32 | low) >> 11) * 0x1p-53; }
 
-// Below, each thread makes a block of four words and uses it up.
+// f(block) for each block of random words: a thread makes one and uses it up.
+template <class F> ON_DEVICE void each_block(index count, const F &f) {
+  const index step = index(gridDim.x) * element_threads;
+  for (index i = index(blockIdx.x) * element_threads + threadIdx.x; i < count; i += step)
+    f(i);
+}
+
 __global__ static void __launch_bounds__(element_threads)
     uniform_floats(Random s, float *y, index count) {
-  each_element((count + 3) / 4, [&](index block) {
+  each_block((count + 3) / 4, [&](index block) {
     const Words r = random_block(*s.seed, *s.offset, block);
 #pragma unroll
     for (int k = 0; k < 4; ++k)
@@ -50,7 +56,7 @@ __global__ static void __launch_bounds__(element_threads)
 
 __global__ static void __launch_bounds__(element_threads)
     uniform_doubles(Random s, double *y, index count) {
-  each_element((count + 1) / 2, [&](index block) {
+  each_block((count + 1) / 2, [&](index block) {
     const Words r = random_block(*s.seed, *s.offset, block);
 #pragma unroll
     for (int k = 0; k < 2; ++k)
@@ -61,7 +67,7 @@ __global__ static void __launch_bounds__(element_threads)
 
 __global__ static void __launch_bounds__(element_threads)
     keep_elements(Random s, unsigned char *keep, index count, float drop) {
-  each_element((count + 3) / 4, [&](index block) {
+  each_block((count + 3) / 4, [&](index block) {
     const Words r = random_block(*s.seed, *s.offset, block);
 #pragma unroll
     for (int k = 0; k < 4; ++k)
@@ -74,7 +80,10 @@ __global__ static void __launch_bounds__(element_threads)
   });
 }
 
-__global__ static void add_to_counter(u64 *counter, u64 by) { *counter += by; }
+__global__ static void __launch_bounds__(element_threads)
+    add_to_counters(u64 *counters, index count, u64 by) {
+  each_block(count, [&](index i) { counters[i] += by; });
+}
 
 // ---- launchers
 
@@ -94,9 +103,8 @@ inline int dropout_mask(const Random &s, unsigned char *keep, index count, doubl
   LAUNCH_ELEMENTS(keep_elements, (count + 3) / 4, stream, s, keep, count, float(drop));
 }
 
-inline int advance(std::uint64_t *counter, std::uint64_t by, Stream stream) {
-  LAUNCH(add_to_counter, 1, 1, 0, stream_of(stream), counter, by);
-  return launched();
+inline int advance(std::uint64_t *counters, index count, std::uint64_t by, Stream stream) {
+  LAUNCH_ELEMENTS(add_to_counters, count, stream, counters, count, by);
 }
 
 } // namespace tinygrad_ai::cuda

@@ -55,6 +55,23 @@ template <int threads, class V, class F> ON_DEVICE V block_reduce(V v, V *shared
   return v;
 }
 
+// use(i, at(i)) for i, i + step, ... below end. Four are loaded before the first is used: the
+// compiler may not do that alone where `use` stores, and one load at a time leaves memory idle.
+template <class V, class Load, class Use>
+ON_DEVICE void in_fours(index i, index end, index step, const Load &at, const Use &use) {
+  for (; i < end; i += 4 * step) {
+    V v[4]{};
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+      if (i + k * step < end)
+        v[k] = at(i + k * step);
+#pragma unroll
+    for (int k = 0; k < 4; ++k)
+      if (i + k * step < end)
+        use(i + k * step, v[k]);
+  }
+}
+
 // The threads that work on one row together: some lanes of a warp, a warp, or a block.
 template <int lanes> struct Team {
   static constexpr int threads = lanes > warp ? lanes : 128;
@@ -88,6 +105,13 @@ template <int lanes> struct Team {
   template <class F> ON_DEVICE static void over(index width, const F &f) {
     for (index i = lane(); i < width; i += lanes)
       f(i);
+  }
+
+  // y[i] = f(i, x[i])
+  template <class T, class F>
+  ON_DEVICE static void map(const T *x, T *y, index width, const F &f) {
+    in_fours<T>(
+        lane(), width, lanes, [&](index i) { return x[i]; }, [&](index i, T v) { y[i] = f(i, v); });
   }
 
   // f(row, width): all teams come equally often, past the last row with a width of 0, because

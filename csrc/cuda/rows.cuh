@@ -20,7 +20,7 @@ __global__ void __launch_bounds__(Team::threads) softmax_rows(Rows<T> s) {
     T *y = s.y + row * s.width;
     const T top = top_of<T, Team>(x, width);
     const T sum = Team::template sum_over<T>(width, [&](index i) { return exp_down(x[i] - top); });
-    Team::over(width, [&](index i) { y[i] = exp_down(x[i] - top) / sum; });
+    Team::map(x, y, width, [&](index, T v) { return exp_down(v - top) / sum; });
   });
 }
 
@@ -33,7 +33,7 @@ __global__ void __launch_bounds__(Team::threads) log_softmax_rows(Rows<T> s) {
     const T lse =
         log_of(Team::template sum_over<T>(width, [&](index i) { return exp_down(x[i] - top); }));
     // top first: the sum of both may round lse away
-    Team::over(width, [&](index i) { y[i] = x[i] - top - lse; });
+    Team::map(x, y, width, [&](index, T v) { return v - top - lse; });
   });
 }
 
@@ -44,7 +44,7 @@ __global__ void __launch_bounds__(Team::threads) softmax_grad_rows(RowsGrad<T> s
     const T *g = s.g + row * s.width, *y = s.y + row * s.width;
     T *gx = s.gx + row * s.width;
     const T both = Team::template sum_over<T>(width, [&](index i) { return g[i] * y[i]; });
-    Team::over(width, [&](index i) { gx[i] = y[i] * (g[i] - both); });
+    Team::map(g, gx, width, [&](index i, T v) { return y[i] * (v - both); });
   });
 }
 
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(Team::threads) log_softmax_grad_rows(RowsGrad<
     const T *g = s.g + row * s.width, *y = s.y + row * s.width;
     T *gx = s.gx + row * s.width;
     const T all = Team::template sum_over<T>(width, [&](index i) { return g[i]; });
-    Team::over(width, [&](index i) { gx[i] = g[i] - exp_down(y[i]) * all; });
+    Team::map(g, gx, width, [&](index i, T v) { return v - exp_down(y[i]) * all; });
   });
 }
 
@@ -137,8 +137,8 @@ __global__ void __launch_bounds__(Team::threads)
       return Team::over(width, [&](index i) { y[i] = 0; }); // also where the rest is NaN
     const T lse = s.lse[row];
     const T scale = s.g[row * s.g_step] * weight_of(s.labels, row, s.classes) * share;
-    Team::over(width, [&](index i) {
-      y[i] = (exp_down(x[i] - lse) - (i == label ? T(1) : T(0))) * scale;
+    Team::map(x, y, width, [&](index i, T v) {
+      return (exp_down(v - lse) - (i == label ? T(1) : T(0))) * scale;
     });
   });
 }

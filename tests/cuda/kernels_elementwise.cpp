@@ -105,7 +105,7 @@ static void draws(long n) {
       0x1p-53);
   same("mask", keep, [&](long i) { return y[i] >= 0.3f; }, 0);
   const auto before = offset[0];
-  status("advance", cuda::advance(offset, cuda::random_blocks(n), nullptr));
+  status("advance", cuda::advance(offset, 1, cuda::random_blocks(n), nullptr));
   status("advanced", offset[0] == before + (n + 1) / 2, true);
 }
 
