@@ -6,6 +6,7 @@ sanitizers. Bugs planted on purpose show that the checks can fail.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cuda_help import BUILDS, ROOT, build, needs_compiler, run
+from tests.cuda_help import BUILDS, ROOT, SOURCES, build, needs_compiler, run
 
 PROGRAMS = ["rows", "elementwise", "optim", "norm", "embedding", "attention"]
 ORDERS = ["fwd", "rev", "shuffle:3"]
@@ -56,6 +57,31 @@ def test_a_planted_bug_is_found(
     built = build(tmp_path / bug, f"kernels_{program}.cpp", *flags, f"-DPLANT_{bug}")
     status, text = run(built)
     assert status != 0 and sign in text, text
+
+
+def no_gpu() -> str | None:
+    """Why the programs cannot be built for a GPU and run on it, or None."""
+    if shutil.which("nvcc") is None:
+        return "no nvcc to compile the kernels with"
+    if shutil.which("nvidia-smi") is None or subprocess.run(["nvidia-smi", "-L"]).returncode:
+        return "no NVIDIA GPU to run the kernels on"
+    return None
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_kernels_run_on_the_gpu(program: str, tmp_path: Path) -> None:
+    """The same programs, built by nvcc."""
+    reason = no_gpu()
+    if reason is not None:
+        assert "gpu" not in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(","), reason
+        pytest.skip(reason)
+    source, target = SOURCES / f"kernels_{program}.cpp", tmp_path / program
+    command = ["nvcc", "-x", "cu", "-std=c++17", "-O2", "-arch=native", str(source)]
+    done = subprocess.run([*command, "-o", str(target)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    status, text = run(target)
+    assert status == 0 and "PASSED" in text, text
 
 
 @pytest.fixture(scope="module")

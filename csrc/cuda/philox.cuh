@@ -15,7 +15,7 @@ struct Words { // four words: a counter, or four random numbers
 };
 
 // Ten rounds of multiplications, whose halves are swapped and mixed with the key.
-ON_DEVICE Words philox(Words c, u32 key0, u32 key1) {
+__host__ ON_DEVICE Words philox(Words c, u32 key0, u32 key1) {
 #pragma unroll
   for (int round = 0; round < 10; ++round) {
     const u64 a = u64(0xD2511F53u) * c.w[0], b = u64(0xCD9E8D57u) * c.w[2];
@@ -27,7 +27,7 @@ ON_DEVICE Words philox(Words c, u32 key0, u32 key1) {
 }
 
 // Block `i` of a draw: the counter is offset + i, the key is the seed.
-ON_DEVICE Words random_block(u64 seed, u64 offset, index i) {
+__host__ ON_DEVICE Words random_block(u64 seed, u64 offset, index i) {
   const u64 at = offset + static_cast<u64>(i);
   return philox({{u32(at), u32(at >> 32), 0, 0}}, u32(seed), u32(seed >> 32));
 }

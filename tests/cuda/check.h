@@ -1,5 +1,6 @@
-// What the programs that run kernels under the simulator share: arrays of exact size that begin off
-// their alignment, random numbers, and a comparison with numbers in double precision.
+// What the programs that run kernels share: arrays of exact size that begin off their alignment,
+// random numbers, and a comparison with numbers in double precision. The programs run kernels under
+// the simulator; built by nvcc (-x cu), they run the same checks on a GPU.
 
 #pragma once
 
@@ -8,11 +9,29 @@
 #include <cstdlib>
 #include <exception>
 #include <limits>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
 
+#include <sys/mman.h>
+
 namespace check {
+
+#ifdef __CUDACC__ // memory that both sides see, and the end of a launch
+inline void *allocate(std::size_t bytes) {
+  void *p = nullptr;
+  if (cudaMallocManaged(&p, bytes) != cudaSuccess)
+    throw std::bad_alloc();
+  return p;
+}
+inline void release(void *p) { cudaFree(p); }
+inline int finished() { return static_cast<int>(cudaDeviceSynchronize()); }
+#else
+inline void *allocate(std::size_t bytes) { return std::malloc(bytes); }
+inline void release(void *p) { std::free(p); }
+inline int finished() { return 0; }
+#endif
 
 // Making a thread costs the thread sanitizer more than running it: it is given fewer sizes.
 #ifdef __SANITIZE_THREAD__
@@ -31,12 +50,12 @@ inline std::mt19937 &generator() {
 template <class T> class Array {
 public:
   explicit Array(long n, T fill = T(0))
-      : n_(n), at_(static_cast<T *>(std::malloc((n + 1) * sizeof(T)))) {
+      : n_(n), at_(static_cast<T *>(allocate((n + 1) * sizeof(T)))) {
     for (long i = 0; i <= n; ++i)
       at_[i] = fill;
   }
   Array(const Array &) = delete;
-  ~Array() { std::free(at_); }
+  ~Array() { release(at_); }
   T *data() { return at_ + 1; }
   operator T *() { return at_ + 1; }
   long size() const { return n_; }
@@ -44,6 +63,36 @@ public:
 
 private:
   long n_;
+  T *at_;
+};
+
+// More than 2^31 elements, of which only those that are touched take memory.
+template <class T> class Far {
+public:
+  explicit Far(long n) : bytes_(n * sizeof(T)) {
+#ifdef __CUDACC__
+    void *p = allocate(bytes_);
+#else
+    void *p = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+      throw std::bad_alloc();
+#endif
+    at_ = static_cast<T *>(p);
+  }
+  Far(const Far &) = delete;
+  ~Far() {
+#ifdef __CUDACC__
+    release(at_);
+#else
+    munmap(at_, bytes_);
+#endif
+  }
+  operator T *() { return at_; }
+  T &operator[](long i) { return at_[i]; }
+
+private:
+  std::size_t bytes_;
   T *at_;
 };
 
@@ -77,6 +126,10 @@ void same(const std::string &what, Array<T> &got, const F &want, double toleranc
 }
 
 inline void status(const std::string &what, int got, int want = 0) {
+  if (const int later = finished()) {
+    std::printf("FAIL %s: error %d on the device\n", what.c_str(), later);
+    ++failures;
+  }
   if (got != want) {
     std::printf("FAIL %s: status %d\n", what.c_str(), got);
     ++failures;

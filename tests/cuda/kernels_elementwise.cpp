@@ -50,6 +50,19 @@ static void activations(long rows, long width, long gap) {
   }
 }
 
+// Rows that lie more than 2^31 elements apart.
+static void far_rows() {
+  const long width = 3, step = (1L << 31) + 5;
+  check::Far<float> x(step + width);
+  Array<float> y(2 * width, NAN);
+  for (long i = 0; i < width; ++i)
+    x[i] = 1 + i, x[step + i] = 10 + i;
+  status("far rows",
+         cuda::activate(Elements<float>{nullptr, x, y, 2 * width, Act::none, width, 0, step},
+                        nullptr));
+  same("far rows", y, [&](long i) { return i < width ? 1 + i : 10 + i - width; }, 0);
+}
+
 static void dropouts(long n) {
   Array<float> x(n), y(n, NAN);
   Array<unsigned char> keep(n);
@@ -131,5 +144,6 @@ int main() {
     for (long n : {0, 1, 3, 4, 5, 255, 257, 1543})
       dropouts(n), draws(n);
     activations(0, 3, 0), activations(1, 1, 0), activations(1, 1031, 0), activations(7, 37, 5);
+    far_rows();
   });
 }

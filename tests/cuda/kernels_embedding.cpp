@@ -44,11 +44,29 @@ static void embeddings(long rows, long count, long width, long skip, bool by_fre
   same(what + " gw", gw, [&](long i) { return want[i]; });
 }
 
+// A table of more than 2^31 numbers, its last row used twice.
+static void far_row() {
+  const long width = 5, rows = (1L << 31) / width + 9;
+  check::Far<float> w(rows * width), gw(rows * width);
+  Array<float> y(2 * width, NAN), g(2 * width, 1.5f);
+  Array<long> place(2, rows - 1), order(2);
+  for (long c = 0; c < width; ++c)
+    w[(rows - 1) * width + c] = c;
+  status("far", cuda::embedding(Embedding<float>{w, place, y, 2, width}, rows, nullptr));
+  same("far row", y, [&](long i) { return i % width; }, 0);
+  status("far", cuda::embedding_order(place, 2, order, nullptr));
+  const EmbeddingGrad<float> grad{g, place, gw, 2, width, -1};
+  status("far", cuda::embedding_grad(grad, rows, order, false, nullptr));
+  for (long c = 0; c < width; ++c)
+    status("far gradient", gw[(rows - 1) * width + c] == 3, true);
+}
+
 int main() {
   return check::run([] {
     embeddings(5, 300, 7, 2, true);
     if (check::few)
       return;
+    far_row();
     embeddings(5, 0, 3, -1, false), embeddings(3, 4, 0, -1, false);
     embeddings(1, 1, 1, -1, false), embeddings(1, 9, 131, 0, false);
     embeddings(97, 513, 33, 3, false), embeddings(500, 31, 129, -1, true);
