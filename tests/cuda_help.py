@@ -117,6 +117,13 @@ SgdList = struct(
     "SgdList", tensors=POINTER, size=INDEX, lr=POINTER, momentum=REAL, dampening=REAL,
     weight_decay=REAL, nesterov=ctypes.c_bool,
 )  # fmt: skip
+RmsPropTensor = struct(
+    "RmsPropTensor", **pointers("p", "g", "square", "mean", "velocity"), count=INDEX
+)
+RmsPropList = struct(
+    "RmsPropList", tensors=POINTER, size=INDEX, lr=POINTER,
+    **dict.fromkeys(("alpha", "eps", "weight_decay", "momentum"), REAL),
+)  # fmt: skip
 
 
 def odd(x: Any) -> np.ndarray:

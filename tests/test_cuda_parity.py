@@ -293,6 +293,32 @@ def test_sgd(cuda: c.Launchers, momentum: float, nesterov: bool, dtype: Any) -> 
         close(a, b)
 
 
+@both
+@pytest.mark.parametrize("centered", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_rmsprop(cuda: c.Launchers, centered: bool, momentum: float, dtype: Any) -> None:
+    p = normal(5000, dtype=dtype)
+    square, mean, velocity = (np.zeros(5000, dtype) for _ in range(3))
+    want = [a.astype(np.float64) for a in (p, square, mean, velocity)]
+    how = {"alpha": 0.9, "eps": 1e-3, "weight_decay": 0.1, "momentum": momentum}
+    lr = np.array([0.01])
+    for t in range(3):
+        g = normal(5000, dtype=dtype, seed=t + 1)
+        tensor = fill(
+            c.RmsPropTensor, p=p, g=g, square=square, mean=mean if centered else None,
+            velocity=velocity if momentum else None, count=5000,
+        )  # fmt: skip
+        cuda.rmsprop(
+            dtype, fill(c.RmsPropList, tensors=ctypes.addressof(tensor), size=1, lr=lr, **how)
+        )
+        plain(
+            "rmsprop_step", want[0], g.astype(np.float64), want[1],
+            want[2] if centered else None, want[3] if momentum else None, lr=0.01, **how,
+        )  # fmt: skip
+    for mine, wanted in zip((p, square, mean, velocity), want):
+        close(mine, wanted)
+
+
 def layer_norm_sums(cuda: c.Launchers) -> np.ndarray:
     x, g = normal(100, 40, dtype=np.float32), normal(100, 40, dtype=np.float32, seed=1)
     gx, gw, gb, mean, rstd = empty(x), empty(x, 40), empty(x, 40), x[:, 0].copy(), x[:, 1].copy()

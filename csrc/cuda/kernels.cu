@@ -22,6 +22,7 @@ namespace tinygrad_ai::cuda {
   template int uniform(const Random &, T *, index, Stream);                                        \
   template int adam(const AdamList<T> &, Stream);                                                  \
   template int sgd(const SgdList<T> &, Stream);                                                    \
+  template int rmsprop(const RmsPropList<T> &, Stream);                                            \
   template int layer_norm(const LayerNorm<T> &, Stream);                                           \
   template std::size_t layer_norm_grad_space(const LayerNormGrad<T> &);                            \
   template int layer_norm_grad(const LayerNormGrad<T> &, void *, Stream);                          \

@@ -73,6 +73,20 @@ template <class T> struct SgdList {
 };
 template <class T> int sgd(const SgdList<T> &, Stream);
 
+template <class T> struct RmsPropTensor {
+  T *p;
+  const T *g;
+  T *square, *mean, *velocity; // mean: nullptr if not centered; velocity: without momentum
+  index count;
+};
+template <class T> struct RmsPropList {
+  const RmsPropTensor<T> *tensors;
+  index size;
+  const double *lr; // device scalar
+  double alpha, eps, weight_decay, momentum;
+};
+template <class T> int rmsprop(const RmsPropList<T> &, Stream);
+
 // norm.cuh
 template <class T> int layer_norm(const LayerNorm<T> &, Stream);
 template <class T> std::size_t layer_norm_grad_space(const LayerNormGrad<T> &);

@@ -91,6 +91,30 @@ __global__ void __launch_bounds__(step_threads)
   });
 }
 
+template <class T>
+__global__ void __launch_bounds__(step_threads)
+    rmsprop_step(const Batch<RmsPropTensor<T>> batch, RmsPropList<T> s) {
+  own_chunk(batch, [&](int t, index begin, index end) {
+    const RmsPropTensor<T> &at = batch.tensor[t];
+    const T lr = T(*s.lr), decay = T(s.weight_decay), momentum = T(s.momentum), eps = T(s.eps);
+    const T alpha = T(s.alpha), rest = T(1 - s.alpha);
+    for (index i = begin + threadIdx.x; i < end; i += step_threads) {
+      const T p = at.p[i], g = decay != 0 ? at.g[i] + decay * p : at.g[i];
+      T spread = alpha * at.square[i] + rest * (g * g);
+      at.square[i] = spread;
+      if (at.mean) {
+        const T mean = at.mean[i] + rest * (g - at.mean[i]);
+        at.mean[i] = mean;
+        spread -= mean * mean;
+      }
+      T move = g / (root_of(spread) + eps);
+      if (at.velocity)
+        at.velocity[i] = move = momentum * at.velocity[i] + move;
+      at.p[i] = p - lr * move;
+    }
+  });
+}
+
 // ---- launchers
 
 // launch(batch, blocks, first tensor) for the tensors of a list, some dozens at a time.
@@ -125,6 +149,14 @@ template <class T> int adam(const AdamList<T> &s, Stream stream) {
 template <class T> int sgd(const SgdList<T> &s, Stream stream) {
   return in_batches(s.tensors, s.size, [&](const auto &batch, unsigned blocks, index) {
     auto kernel = sgd_step<T>;
+    LAUNCH(kernel, blocks, step_threads, 0, stream_of(stream), batch, s);
+    return launched();
+  });
+}
+
+template <class T> int rmsprop(const RmsPropList<T> &s, Stream stream) {
+  return in_batches(s.tensors, s.size, [&](const auto &batch, unsigned blocks, index) {
+    auto kernel = rmsprop_step<T>;
     LAUNCH(kernel, blocks, step_threads, 0, stream_of(stream), batch, s);
     return launched();
   });

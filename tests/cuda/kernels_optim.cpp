@@ -95,6 +95,36 @@ static void sgd(const std::vector<long> &sizes, double momentum, double decay, b
     x.compare(name("sgd", of(x.p.size())));
 }
 
+static void rmsprop(const std::vector<long> &sizes, bool centered, double momentum) {
+  std::list<Tensor> tensors(sizes.begin(), sizes.end());
+  std::vector<cuda::RmsPropTensor<float>> list;
+  Array<double> lr(1, 0.01);
+  const double alpha = 0.9, eps = 0.5, decay = 0.1; // a large ε: the roots differ little
+  for (auto &x : tensors) {
+    for (long i = 0; i < x.v.size(); ++i)
+      x.v[i] = x.want_v[i] = x.v[i] + 20; // more than any squared mean
+    list.push_back({x.p, x.g, x.v, centered ? x.m.data() : nullptr,
+                    momentum ? x.top.data() : nullptr, x.p.size()});
+    for (long i = 0; i < x.p.size(); ++i) {
+      const double g = x.g[i] + decay * x.want_p[i];
+      double spread = x.want_v[i] = alpha * x.want_v[i] + (1 - alpha) * g * g;
+      if (centered) {
+        x.want_m[i] += (1 - alpha) * (g - x.want_m[i]);
+        spread -= x.want_m[i] * x.want_m[i];
+      }
+      double move = g / (std::sqrt(spread) + eps);
+      if (momentum)
+        x.want_top[i] = move = momentum * x.want_top[i] + move;
+      x.want_p[i] -= lr[0] * move;
+    }
+  }
+  const cuda::RmsPropList<float> all{
+      list.data(), static_cast<long>(sizes.size()), lr, alpha, eps, decay, momentum};
+  status("rmsprop", cuda::rmsprop(all, nullptr));
+  for (auto &x : tensors)
+    x.compare(name("rmsprop", of(x.p.size())));
+}
+
 int main() {
   return check::run([] {
     if (check::few)
@@ -103,6 +133,7 @@ int main() {
     adam({5, 300}, true, 0, false), adam({33}, false, 0.1, true);
     adam(many, true, 0.1, false), adam(many, false, 0.1, true);
     sgd({}, 0, 0, false), sgd({7, 0, 129}, 0, 0.1, false);
+    rmsprop({5, 0, 300}, false, 0), rmsprop(many, true, 0.9);
     sgd({5, 33, 300}, 0.9, 0, true), sgd(many, 0.9, 0.1, false);
   });
 }
