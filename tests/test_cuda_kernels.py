@@ -1,0 +1,119 @@
+"""The CUDA kernels without a GPU: compiled by nvcc, and run on the CPU under a simulator.
+
+The programs of tests/cuda run each kernel at awkward sizes, in several orders of the threads, with
+sanitizers. Bugs planted on purpose show that the checks can fail.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cuda_help import BUILDS, ROOT, SOURCES, build, needs_compiler, run
+
+PROGRAMS = ["rows", "elementwise", "optim", "norm", "embedding", "attention"]
+ORDERS = ["fwd", "rev", "shuffle:3"]
+ARCHITECTURES = ["80", "90a", "100"]
+
+# A bug, the program that runs into it, and the build that finds it where others may not.
+PLANTED = [
+    ("REDUCE_BARRIER", "rows", "thread", "data race"),
+    ("LABEL_BOUND", "rows", "address", "heap-buffer-overflow"),
+    ("ELEMENT_BOUND", "elementwise", "address", "heap-buffer-overflow"),
+    ("MASK_BOUND", "elementwise", "address", "heap-buffer-overflow"),
+    ("CHUNK_OWNER", "optim", "plain", "FAIL"),
+    ("ADAM_BARRIER", "optim", "thread", "data race"),
+    ("SLICE_BARRIER", "norm", "thread", "data race"),
+    ("RANK_BARRIER", "embedding", "thread", "data race"),
+    ("FIRST_OF_ROW", "embedding", "plain", "FAIL"),
+    ("TILE_BARRIER", "attention", "thread", "data race"),
+    ("WARP_BARRIER", "attention", "thread", "data race"),
+    ("QUERY_BARRIER", "attention", "thread", "data race"),
+    ("TILE_BOUND", "attention", "address", "heap-buffer-overflow"),
+]
+
+
+@needs_compiler
+@pytest.mark.parametrize("kind", BUILDS)
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_kernels_run_under_the_simulator(program: str, kind: str, tmp_path: Path) -> None:
+    built = build(tmp_path / program, f"kernels_{program}.cpp", *BUILDS[kind])
+    for order in ORDERS if kind == "plain" else ["shuffle:5"]:
+        status, text = run(built, order)
+        assert status == 0 and "PASSED" in text, f"{kind}, {order}:\n{text}"
+
+
+@needs_compiler
+@pytest.mark.parametrize("bug, program, kind, sign", PLANTED, ids=[p[0] for p in PLANTED])
+def test_a_planted_bug_is_found(
+    bug: str, program: str, kind: str, sign: str, tmp_path: Path
+) -> None:
+    flags = [flag.replace("address,undefined", "address") for flag in BUILDS[kind]]
+    built = build(tmp_path / bug, f"kernels_{program}.cpp", *flags, f"-DPLANT_{bug}")
+    status, text = run(built)
+    assert status != 0 and sign in text, text
+
+
+def no_gpu() -> str | None:
+    """Why the programs cannot be built for a GPU and run on it, or None."""
+    if shutil.which("nvcc") is None:
+        return "no nvcc to compile the kernels with"
+    if shutil.which("nvidia-smi") is None or subprocess.run(["nvidia-smi", "-L"]).returncode:
+        return "no NVIDIA GPU to run the kernels on"
+    return None
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_kernels_run_on_the_gpu(program: str, tmp_path: Path) -> None:
+    """The same programs, built by nvcc."""
+    reason = no_gpu()
+    if reason is not None:
+        assert "gpu" not in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(","), reason
+        pytest.skip(reason)
+    source, target = SOURCES / f"kernels_{program}.cpp", tmp_path / program
+    command = ["nvcc", "-x", "cu", "-std=c++17", "-O2", "-arch=native", str(source)]
+    done = subprocess.run([*command, "-o", str(target)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    status, text = run(target)
+    assert status == 0 and "PASSED" in text, text
+
+
+@pytest.fixture(scope="module")
+def resources(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """What ptxas says of each kernel, for each architecture."""
+    nvcc = shutil.which("nvcc")
+    if nvcc is None:
+        pytest.skip("no nvcc to compile the kernels with")
+    targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
+    target = tmp_path_factory.mktemp("nvcc") / "kernels.o"
+    done = subprocess.run(
+        [nvcc, "-std=c++17", "-O3", *targets, "-Xptxas", "-v", "-c", "-o", str(target)]
+        + [str(ROOT / "csrc" / "cuda" / "kernels.cu")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "warning" not in done.stderr, done.stderr
+    return done.stderr
+
+
+ENTRY = re.compile(
+    r"Compiling entry function '(\w+)' for 'sm_(\w+)'.*?(\d+) bytes stack frame, "
+    r"(\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers",
+    re.DOTALL,
+)
+
+
+def test_kernels_compile_and_spill_no_register(resources: str) -> None:
+    entries = ENTRY.findall(resources)
+    assert len(entries) == resources.count("Compiling entry function")
+    assert {arch for _, arch, *_ in entries} == set(ARCHITECTURES)
+    for kernel, arch, stack, *_, registers in sorted(entries):
+        print(f"sm_{arch} {registers:>3} registers {stack:>3} bytes of stack {kernel}")
+    assert [e for e in entries if e[3] != "0" or e[4] != "0"] == []
