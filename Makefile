@@ -15,7 +15,8 @@ test: $(VENV)/.test
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.h csrc/cpu/* tests/pool.cpp
+	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.h csrc/cpu/* csrc/cuda/* tests/pool.cpp \
+		tests/cuda/cusim_ptx.h tests/cuda/*.cpp
 	$(RUN) tools/check_house.py
 
 types: $(VENV)/.dev

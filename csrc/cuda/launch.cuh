@@ -1,0 +1,26 @@
+// What the launchers share.
+
+#pragma once
+
+#include "compat.cuh"
+#include "linear.h"
+
+// Leaves the launcher with the error, and with the place where it showed.
+#define TRY(call)                                                                                  \
+  do {                                                                                             \
+    if (const int code = static_cast<int>(call))                                                   \
+      return ::tinygrad_ai::cuda::Status{code, __FILE__, __LINE__};                                \
+  } while (false)
+
+namespace tinygrad_ai::cuda {
+
+constexpr index most = 0x7fffffff; // what a grid's x, and a kernel's int, can hold
+
+inline index pieces(index count, index size) { return (count + size - 1) / size; }
+
+inline bool too_large(index m, index n, index k) {
+  // twice a tile of room: kernels step past the end before they look where it is
+  return m > most - 256 || n > most - 256 || k > most - 256;
+}
+
+} // namespace tinygrad_ai::cuda
