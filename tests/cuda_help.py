@@ -22,7 +22,7 @@ CXX = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
 FLAGS = ["-std=c++17", "-fPIC", "-Wall", "-Wno-unknown-pragmas", f"-I{TESTS}"]
 SANITIZERS = {
     "plain": ["-O1"],
-    "address": ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+    "address": ["-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
                 "-fno-omit-frame-pointer"],
     "thread": ["-O1", "-g", "-fsanitize=thread"],
 }  # fmt: skip

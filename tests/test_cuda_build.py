@@ -52,7 +52,7 @@ def build(where: Path, **environment: str) -> subprocess.CompletedProcess[str]:
 def extension() -> Path:
     """The whole extension for every GPU, built once for these sources; ptxas.log lies beside it."""
     files = [ROOT / "setup.py", *(p for p in sources() if "csrc" in p.parts)]
-    content = b"".join(p.read_bytes() for p in files) + f"{NVCC} {sys.version}".encode()
+    content = b"".join(p.read_bytes() for p in files) + f"{NVCC} {ARCHS} {sys.version}".encode()
     target = KEPT / f"extension-{hashlib.sha256(content).hexdigest()[:16]}"
     KEPT.mkdir(parents=True, exist_ok=True)
     with open(KEPT / "extension.lock", "w") as lock:  # one worker of pytest-xdist builds it

@@ -81,7 +81,11 @@ template <class T> struct Halves {
                              : tile + (k + in + low) * B::line + c + high;
     unsigned four[4];
     load_matrices<!B::along_k>(four, &at->bits);
+#ifdef PLANT_MATRICES_SWAPPED
+    part[0][0] = four[0], part[0][1] = four[2], part[1][0] = four[1], part[1][1] = four[3];
+#else
     part[0][0] = four[0], part[0][1] = four[1], part[1][0] = four[2], part[1][1] = four[3];
+#endif
   }
 };
 struct Bf16 : Halves<bf16> {
