@@ -82,7 +82,7 @@ Status product(const Product &p, Dtype dtype) {
     return tensor_core(p.as<f16>(), stream_of(p.stream));
   if (p.way == Way::tensor_core && dtype == Dtype::bfloat16)
     return tensor_core(p.as<bf16>(), stream_of(p.stream));
-#ifdef WITH_HOPPER
+#ifndef SIMULATED // the simulator has no such instructions
   if (p.way == Way::hopper && dtype == Dtype::bfloat16 && p.layout == Layout::nt)
     return hopper(p.as<bf16>(), stream_of(p.stream));
 #endif

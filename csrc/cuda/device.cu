@@ -3,10 +3,6 @@
 #include "device.h"
 #include "launch.cuh"
 
-#ifndef ARCHS
-#define ARCHS "unknown"
-#endif
-
 namespace tinygrad_ai::cuda {
 
 Status device_count(int *count) {

@@ -12,6 +12,17 @@
       return ::tinygrad_ai::cuda::Status{code, __FILE__, __LINE__};                                \
   } while (false)
 
+// Leaves the launcher with what another said, if it failed.
+#define PASS(status)                                                                               \
+  do {                                                                                             \
+    if (const ::tinygrad_ai::cuda::Status s = (status); s.code)                                    \
+      return s;                                                                                    \
+  } while (false)
+
+#ifndef ARCHS // what the kernels are compiled for: setup.py says it
+#define ARCHS "unknown"
+#endif
+
 namespace tinygrad_ai::cuda {
 
 constexpr index most = 0x7fffffff; // what a grid's x, and a kernel's int, can hold
