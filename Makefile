@@ -35,7 +35,7 @@ sanitize: $(VENV)/.test
 	cp -r setup.py pyproject.toml README.md LICENSE csrc tinygrad_ai tests $(SANITIZED)
 	rm -f $(SANITIZED)/tinygrad_ai/backend/*.so
 	$(RUN) -m pip install --quiet 'setuptools>=77' 'pybind11>=2.12'
-	cd $(SANITIZED) && TINYGRAD_AI_NATIVE=require TINYGRAD_AI_CFLAGS="-fsanitize=address,undefined \
+	cd $(SANITIZED) && TINYGRAD_AI_NATIVE=require TINYGRAD_AI_CUDA=0 TINYGRAD_AI_CFLAGS="-fsanitize=address,undefined \
 		-fno-sanitize-recover=all -O1 -g" CXX=c++ $(abspath $(RUN)) setup.py --quiet build_ext --inplace
 	cd $(SANITIZED) && LD_PRELOAD=$(call library,asan):$(call library,stdc++) \
 		ASAN_OPTIONS=detect_leaks=0 TINYGRAD_AI_CACHE=0 TINYGRAD_AI_REQUIRE=native \

@@ -83,11 +83,12 @@ class Build(build_ext):
         return [ext]
 
     def build_one(self, ext: Extension) -> None:
-        self.extensions, inplace = [ext], self.inplace
+        before = self.inplace, self.compiler
+        self.extensions = [ext]
         try:
             super().run()
         finally:
-            self.inplace = inplace  # setuptools forgets it when a build fails
+            self.inplace, self.compiler = before  # as a run finds them
 
     def build_extension(self, ext: Extension) -> None:
         compiler = os.environ.get("CXX", "c++")

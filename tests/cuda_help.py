@@ -73,7 +73,10 @@ def module_file(name: str, units: list[str]) -> Path:
     python = [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
     parts = [(CUDA / f"{unit}.cu", ["-O1", "-fvisibility=hidden"]) for unit in units]
     parts += [
-        (CUDA / "bindings.cpp", ["-O1", "-fvisibility=hidden", f"-DMODULE={name}", "-DSIMULATED", *python]),
+        (
+            CUDA / "bindings.cpp",
+            ["-O1", "-fvisibility=hidden", f"-DMODULE={name}", "-DSIMULATED", *python],
+        ),
         (TESTS / "sim_device.cpp", ["-O1", "-fvisibility=hidden"]),
     ]
     return built(f"{name}.so", parts, ["-shared"])

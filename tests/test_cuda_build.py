@@ -156,6 +156,17 @@ def test_an_error_of_ours_is_never_skipped(tmp_path: Path) -> None:
     assert not (where / "tinygrad_ai" / "backend" / "cuda.txt").exists()
 
 
+@needs_nvcc
+def test_neither_module_needs_the_other(tmp_path: Path) -> None:
+    where = copy(tmp_path / "copy", "device.cu")
+    (where / "csrc" / "cpu" / "kernels.cpp").write_text("no;\n")
+    done = build(where, TINYGRAD_AI_NATIVE="auto", TINYGRAD_AI_CUDA="require")
+    assert done.returncode == 0, done.stderr
+    backend = where / "tinygrad_ai" / "backend"
+    assert "it could not be built" in (backend / "native.txt").read_text()
+    assert (backend / "cuda.txt").read_text() == "" and list(backend.glob("_cuda*.so"))
+
+
 # ---- NVRTC, through which CuPy compiles the same headers
 
 
