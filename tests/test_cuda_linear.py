@@ -169,7 +169,7 @@ def test_addresses_off_the_alignment(cuda: Any, layout: str, dtype: str) -> None
 ])  # fmt: skip
 @pytest.mark.parametrize("layout", ["nt", "nn", "tn"])
 def test_the_large_tiles(cuda: Any, way: str, dtype: str, layout: str) -> None:
-    """A hundred tiles of 128 x 128: from there on the launchers take the large ones."""
+    """As many tiles of 128 x 128 as the simulated GPU has multiprocessors: a hundred."""
     m, n, k = 9 * 128 + 4, 9 * 128 + 8, 16
     a, b, bias = matrices(layout, m, n, k, dtype)
     got, _ = product(cuda, way, layout, dtype, a, b, bias)

@@ -34,4 +34,17 @@ inline bool too_large(index m, index n, index k) {
   return m > most - 256 || n > most - 256 || k > most - 256;
 }
 
+// What a choice between large and small tiles depends on.
+struct Gpu {
+  int processors, shared_bytes; // multiprocessors, and shared memory that a block may have
+};
+
+inline Status ask(Gpu *gpu) {
+  int device = 0;
+  TRY(cudaGetDevice(&device));
+  TRY(cudaDeviceGetAttribute(&gpu->processors, cudaDevAttrMultiProcessorCount, device));
+  TRY(cudaDeviceGetAttribute(&gpu->shared_bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, device));
+  return {};
+}
+
 } // namespace tinygrad_ai::cuda

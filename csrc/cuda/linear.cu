@@ -45,9 +45,12 @@ template <class T> Status blocked(const LinearProduct<T> &p, void *stream) {
     return {};
   if (too_large(p.m, p.n, p.k))
     TRY(cudaErrorInvalidValue);
-  if constexpr (sizeof(T) == 4) // large tiles, where they are enough for a GPU's 100 processors
-    if (pieces(p.m, 128) * pieces(p.n, 128) >= 100)
+  if constexpr (sizeof(T) == 4) { // large tiles, where they are enough for all multiprocessors
+    Gpu gpu{};
+    PASS(ask(&gpu));
+    if (pieces(p.m, 128) * pieces(p.n, 128) >= gpu.processors)
       return blocked_by<T, Blocking<128, 128, 8, 8, 8>>(p, stream);
+  }
   return blocked_by<T, Blocking<64, 64, 16, 4, 4>>(p, stream);
 }
 

@@ -53,8 +53,12 @@ Status tensor_core_of(const LinearProduct<typename Kind::Number> &p, void *strea
     TRY(cudaErrorInvalidValue);
   if (!lines_are_aligned(p)) // number by number: slow in any shape
     return tensor_core_by<Kind, Small, false>(p, stream);
-  // Large tiles read less, small ones give a GPU's hundred processors something to do.
-  if (pieces(p.m, 128) * pieces(p.n, 128) >= 100)
+  // Large tiles read less, small ones give every multiprocessor something to do; and not every GPU
+  // has the shared memory for large ones.
+  Gpu gpu{};
+  PASS(ask(&gpu));
+  const bool many = pieces(p.m, Large::BM) * pieces(p.n, Large::BN) >= gpu.processors;
+  if (many && Stages<Kind, Layout::nt, Large, true>::bytes <= gpu.shared_bytes)
     return tensor_core_by<Kind, Large, true>(p, stream);
   return tensor_core_by<Kind, Small, true>(p, stream);
 }
