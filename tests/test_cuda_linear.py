@@ -1,8 +1,12 @@
-"""The linear layer's CUDA kernels, run by the simulator of tests/cuda/cusim.h, against NumPy."""
+"""The linear layer's CUDA kernels against NumPy: run by the simulator of tests/cuda/cusim.h.
+
+Where there is a GPU and the module is installed, the GPU runs the same tests.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 from typing import Any
 
 import numpy as np
@@ -10,6 +14,10 @@ import pytest
 from scipy.special import erf
 
 from tests.cuda_help import module_file
+from tests.cuda_memory import Simulated, gpu
+
+GPU = gpu()
+REQUIRED = "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
 
 UNITS = ["linear", "act_grad", "tensor_core_tf32", "tensor_core_bf16", "tensor_core_f16"]
 
@@ -46,14 +54,25 @@ WAYS = [
 CASES = [(way, dtype, layout) for way, dtype, layouts in WAYS for layout in layouts]
 
 
-@pytest.fixture(scope="module")
-def cuda() -> Any:
+@pytest.fixture(
+    scope="module", params=["simulator"] if isinstance(GPU, str) else ["simulator", "gpu"]
+)
+def cuda(request: pytest.FixtureRequest) -> Any:
+    if request.param == "gpu":
+        return GPU
     path = module_file("_cuda_sim", UNITS)
     spec = importlib.util.spec_from_file_location("_cuda_sim", path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    return Simulated(module)
+
+
+@pytest.mark.gpu
+def test_a_gpu_runs_these_tests_too() -> None:
+    if isinstance(GPU, str) and not REQUIRED:
+        pytest.skip(f"no GPU for the kernels: {GPU}")
+    assert not isinstance(GPU, str), GPU
 
 
 def stored(x: np.ndarray, dtype: str) -> np.ndarray:
@@ -75,10 +94,6 @@ def read(x: np.ndarray, dtype: str) -> np.ndarray:
 def fresh(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """An array full of NaN, so that what is not written shows."""
     return stored(np.full(shape, np.nan), dtype)
-
-
-def at(x: np.ndarray | None) -> int:
-    return 0 if x is None else x.__array_interface__["data"][0]
 
 
 def tolerance(way: str, dtype: str) -> float:
@@ -107,9 +122,9 @@ def product(
     n = b.shape[0] if layout == "nt" else b.shape[1]
     c, z = fresh((m, n), dtype), fresh((m, n), dtype)
     kind = getattr(cuda.Dtype, dtype)
-    cuda.product(
-        getattr(cuda.Way, way), getattr(cuda.Layout, layout), kind, at(a), at(b), at(bias), at(c),
-        at(z) if act in NEEDS_Z else 0, m, n, k, getattr(cuda.Act, act), 0,
+    cuda.run(
+        "product", getattr(cuda.Way, way), getattr(cuda.Layout, layout), kind, a, b, bias, c,
+        z if act in NEEDS_Z else None, m, n, k, getattr(cuda.Act, act), 0,
     )  # fmt: skip
     return read(c, dtype), read(z, dtype)
 
@@ -170,10 +185,26 @@ def test_addresses_off_the_alignment(cuda: Any, layout: str, dtype: str) -> None
 @pytest.mark.parametrize("layout", ["nt", "nn", "tn"])
 def test_the_large_tiles(cuda: Any, way: str, dtype: str, layout: str) -> None:
     """As many tiles of 128 x 128 as the simulated GPU has multiprocessors: a hundred."""
-    m, n, k = 9 * 128 + 4, 9 * 128 + 8, 16
+    tiles = 16 if cuda.real else 10
+    m, n, k = tiles * 128 - 4, tiles * 128 - 8, 16
     a, b, bias = matrices(layout, m, n, k, dtype)
     got, _ = product(cuda, way, layout, dtype, a, b, bias)
     near(got, meant(layout, dtype, a, b, bias), tolerance(way, dtype))
+
+
+@pytest.mark.skipif(isinstance(GPU, str), reason="only Hopper has its instructions")
+@pytest.mark.parametrize("m, n, k", [(1, 1, 8), (256, 128, 64), (300, 200, 72), (1000, 900, 1024)])
+def test_hopper(m: int, n: int, k: int) -> None:
+    a, b, bias = matrices("nt", m, n, k, "bfloat16")
+    for act in VALUES:
+        try:
+            got, _ = product(GPU, "hopper", "nt", "bfloat16", a, b, bias, act)
+        except GPU.CudaError as error:
+            if "NotSupported" in str(error):
+                pytest.skip(f"not a Hopper, or not compiled for it: {error}")
+            raise
+        wanted = VALUES[act](meant("nt", "bfloat16", a, b, bias))
+        near(got, wanted, tolerance("hopper", "bfloat16"))
 
 
 def test_tf32_rounds_its_inputs_and_nothing_else(cuda: Any) -> None:
@@ -199,8 +230,8 @@ def act_grad(
 ) -> None:
     kind = getattr(cuda.Dtype, dtype)
     space = np.full(cuda.act_grad_space(kind, *g.shape), 255, np.uint8)
-    cuda.act_grad(
-        kind, at(g), at(v), at(gz), at(gb), 0 if gb is None else at(space), *g.shape,
+    cuda.run(
+        "act_grad", kind, g, v, gz, gb, None if gb is None else space, *g.shape,
         getattr(cuda.Act, act), 0,
     )  # fmt: skip
 
@@ -296,5 +327,5 @@ def test_what_is_refused(cuda: Any) -> None:
         call("blocked", "nt", "bfloat16")
     with pytest.raises(ValueError, match="expected no size below 0, got -1"):
         call("blocked", "nt", "float32", -1)
-    with pytest.raises(cuda.CudaError, match=r"csrc/cuda/linear\.cu:\d+: simulated \(1\)"):
+    with pytest.raises(cuda.CudaError, match=r"csrc/cuda/linear\.cu:\d+: \w+ \(1\)"):
         call("blocked", "nt", "float32", 1 << 31)
