@@ -82,6 +82,7 @@ KERNEL = re.compile(
 )
 
 
+@pytest.mark.slow
 @needs_nvcc
 def test_every_kernel_compiles_for_every_gpu_without_a_spill(extension: Path) -> None:
     found = [k for k in KERNEL.findall((extension / "ptxas.log").read_text()) if "cuda" in k[0]]
@@ -112,6 +113,7 @@ print(_cuda.archs, _cuda.runtime_version() > 12000, _cuda.driver_version() >= 0)
 """
 
 
+@pytest.mark.slow
 @needs_nvcc
 def test_the_module_imports_without_a_driver(extension: Path) -> None:
     folder = extension / "tinygrad_ai" / "backend"
@@ -203,8 +205,11 @@ UNITS = {
     "tensor_core.cuh": [
         f"tensor_core_kernel<{kind}, Layout::{layout}, Shape<64, 64, 32, 32, 32, 3>, {wide}>"
         f"(LinearProduct<{number}>)"
-        for kind, number in [("Tf32", "float"), ("Bf16", "bf16"), ("F16", "f16")]
-        for layout, wide in [("nt", "true"), ("nn", "false"), ("tn", "true")]
+        for kind, number, layout, wide in [
+            ("Tf32", "float", "nt", "true"),
+            ("Bf16", "bf16", "nn", "false"),
+            ("F16", "f16", "tn", "true"),
+        ]
     ],
 }
 
