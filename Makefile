@@ -15,7 +15,8 @@ test: $(VENV)/.test
 lint: $(VENV)/.dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
-	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.h csrc/cpu/* tests/pool.cpp
+	$(VENV)/bin/clang-format --dry-run --Werror csrc/*.h csrc/cpu/* csrc/cuda/* tests/pool.cpp \
+		tests/cuda/cusim_ptx.h tests/cuda/*.cpp
 	$(RUN) tools/check_house.py
 
 types: $(VENV)/.dev
@@ -39,8 +40,9 @@ sanitize: $(VENV)/.test
 	cp -r setup.py pyproject.toml README.md LICENSE csrc tinygrad_ai tests $(SANITIZED)
 	rm -f $(SANITIZED)/tinygrad_ai/backend/*.so
 	$(RUN) -m pip install --quiet 'setuptools>=77' 'pybind11>=2.12'
-	cd $(SANITIZED) && TINYGRAD_AI_NATIVE=require TINYGRAD_AI_CFLAGS="-fsanitize=address,undefined \
-		-fno-sanitize-recover=all -O1 -g" CXX=c++ $(abspath $(RUN)) setup.py --quiet build_ext --inplace
+	cd $(SANITIZED) && TINYGRAD_AI_NATIVE=require TINYGRAD_AI_CUDA=0 CXX=c++ \
+		TINYGRAD_AI_CFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -O1 -g" \
+		$(abspath $(RUN)) setup.py --quiet build_ext --inplace
 	cd $(SANITIZED) && LD_PRELOAD=$(call library,asan):$(call library,stdc++) \
 		ASAN_OPTIONS=detect_leaks=0 TINYGRAD_AI_CACHE=0 TINYGRAD_AI_REQUIRE=native \
 		$(abspath $(RUN)) -m pytest -q -k "not fork" tests/test_native*.py $(ARGS)

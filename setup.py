@@ -1,18 +1,29 @@
-"""Builds the compiled CPU kernels where a C++ compiler is. Metadata lives in pyproject.toml.
+"""Builds the kernels: for the CPU where a C++ compiler is, for NVIDIA's GPUs where a driver and
+nvcc are.
 
-TINYGRAD_AI_NATIVE: `auto` (default) installs without them if they cannot be built, and leaves the
-reason for `python -m tinygrad_ai info`; `require` makes that an error; `0` does not try.
+TINYGRAD_AI_NATIVE: `auto` (default) installs without the CPU kernels if they cannot be built, and
+leaves the reason for `python -m tinygrad_ai info`; `require` makes that an error; `0` does not try.
 TINYGRAD_AI_CFLAGS adds flags for the compiler and the linker, a sanitizer for instance.
+
+TINYGRAD_AI_CUDA: the same for the CUDA kernels, but that `auto` goes without them only if there is
+no NVIDIA driver, or no nvcc that compiles a trivial kernel; what it does not compile of ours is
+always an error. `require` needs no driver.
+TINYGRAD_AI_CUDA_ARCHS: for which GPUs, "90a" for a Hopper alone; 90+PTX is for GPUs to come.
+NVCC or CUDA_HOME: which nvcc. One GPU takes a quarter of a minute, all of them a whole one.
 """
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import os
 import platform
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -20,6 +31,8 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 WISH = os.environ.get("TINYGRAD_AI_NATIVE", "auto")
+CUDA_WISH = os.environ.get("TINYGRAD_AI_CUDA", "auto")
+CUDA_ARCHS = os.environ.get("TINYGRAD_AI_CUDA_ARCHS", "80;90a;100;90+PTX")
 EXTRA = os.environ.get("TINYGRAD_AI_CFLAGS", "").split()
 FLAGS = [
     "-std=c++17", "-O3", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast",
@@ -34,88 +47,228 @@ if platform.machine() in ("x86_64", "AMD64"):
     SETS += [("avx2", 32, "-mavx2 -mfma"), ("avx512", 64, AVX512)]
 
 
-def sources() -> list[Path]:
-    return sorted([*ROOT.glob("csrc/*.h"), *ROOT.glob("csrc/cpu/*")])
-
-
-def digest() -> str:
+def digest(folder: str) -> str:
     """What the binary was made from; compared at import with what lies beside it."""
-    return hashlib.sha256(b"".join(p.read_bytes() for p in sources())).hexdigest()[:16]
+    files = sorted([*ROOT.glob("csrc/*.h"), *ROOT.glob(f"csrc/{folder}/*")])
+    return hashlib.sha256(b"".join(p.read_bytes() for p in files)).hexdigest()[:16]
 
 
 class Build(build_ext):
-    """One object file for each instruction set, the bindings, and the module of them all."""
+    """Two modules. Neither needs the other, and each leaves word of why it is not there."""
 
     def run(self) -> None:
+        native, cuda = self.extensions
+        self.extensions = [*self.native(native), *self.cuda(cuda)]
+
+    def native(self, ext: Extension) -> list[Extension]:
         if WISH == "0":
-            return self.leave("it was not built: TINYGRAD_AI_NATIVE=0 at installation")
+            return self.leave("native", "it was not built: TINYGRAD_AI_NATIVE=0 at installation")
         try:
-            super().run()
-            self.leave("")
+            self.build_one(ext)
         except Exception as error:
             if WISH == "require":
                 raise
-            self.leave(f"it could not be built: {error}")
+            return self.leave("native", f"it could not be built: {error}")
+        self.leave("native", "")
+        return [ext]
+
+    def cuda(self, ext: Extension) -> list[Extension]:
+        if CUDA_WISH == "0":
+            return self.leave("cuda", "it was not built: TINYGRAD_AI_CUDA=0 at installation")
+        if CUDA_WISH == "auto" and not has_driver():
+            return self.leave("cuda", "it was not built: there is no NVIDIA driver")
+        try:
+            self.toolkit = Toolkit.found()
+        except NoToolkit as error:
+            if CUDA_WISH == "require":
+                raise
+            return self.leave("cuda", f"it was not built: {error}")
+        self.build_one(ext)
+        self.leave("cuda", "")
+        return [ext]
+
+    def build_one(self, ext: Extension) -> None:
+        before = self.inplace, self.compiler
+        self.extensions = [ext]
+        try:
+            super().run()
+        finally:
+            self.inplace, self.compiler = before  # as a run finds them
 
     def build_extension(self, ext: Extension) -> None:
-        import pybind11
-
         compiler = os.environ.get("CXX", "c++")
         target = Path(self.get_ext_fullpath(ext.name))
         target.parent.mkdir(parents=True, exist_ok=True)
-        include = [pybind11.get_include(), *self.compiler.include_dirs, *self.python_includes()]
         with tempfile.TemporaryDirectory() as scratch:
-            objects, jobs = [], []
-            for name, width, flags in SETS:
-                objects.append(f"{scratch}/{name}.o")
-                jobs.append([
-                    compiler, *FLAGS, *flags.split(), "-fPIC", f"-DISA={name}",
-                    f"-DVEC_BYTES={width}", "-c", str(ROOT / "csrc/cpu/kernels.cpp"),
-                    "-o", objects[-1],
-                ])  # fmt: skip
-            for name in ("bindings", "memory", "pool"):
-                objects.append(f"{scratch}/{name}.o")
-                jobs.append([
-                    compiler, *FLAGS, "-fPIC", f'-DSOURCES="{digest()}"',
-                    *[f"-I{path}" for path in include], "-c",
-                    str(ROOT / f"csrc/cpu/{name}.cpp"), "-o", objects[-1],
-                ])  # fmt: skip
-            work(jobs)
-            linked = f"{scratch}/module.so"
-            last = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-            work([[compiler, "-shared", "-pthread", *EXTRA, *last, *objects, "-o", linked]])
+            make = self.make_cuda if ext.name.endswith("_cuda") else self.make_native
+            linked = make(compiler, Path(scratch))
             target.unlink(missing_ok=True)  # a process may be running the old one
-            target.write_bytes(Path(linked).read_bytes())
+            target.write_bytes(linked.read_bytes())
             target.chmod(0o755)
 
-    def python_includes(self) -> list[str]:
-        import sysconfig
+    def make_native(self, compiler: str, scratch: Path) -> Path:
+        """One object file for each instruction set, the bindings, and the module of them all."""
+        jobs = []
+        for name, width, flags in SETS:
+            jobs.append([
+                compiler, *FLAGS, *flags.split(), "-fPIC", f"-DISA={name}",
+                f"-DVEC_BYTES={width}", "-c", str(ROOT / "csrc/cpu/kernels.cpp"),
+                "-o", f"{scratch}/{name}.o",
+            ])  # fmt: skip
+        for name in ("bindings", "memory", "pool"):
+            jobs.append([
+                compiler, *FLAGS, "-fPIC", f'-DSOURCES="{digest("cpu")}"', *self.includes(), "-c",
+                str(ROOT / f"csrc/cpu/{name}.cpp"), "-o", f"{scratch}/{name}.o",
+            ])  # fmt: skip
+        work(jobs)
+        linked = scratch / "module.so"
+        last = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+        objects = [job[-1] for job in jobs]
+        work([[compiler, "-shared", "-pthread", *EXTRA, *last, *objects, "-o", str(linked)]])
+        return linked
 
-        return [sysconfig.get_path("include"), sysconfig.get_path("platinclude")]
+    def make_cuda(self, compiler: str, scratch: Path) -> Path:
+        """nvcc compiles kernels and launchers and never sees Python; the C++ compiler, bindings."""
+        jobs = []
+        for file in self.cuda_files("*.cu"):
+            jobs.append([
+                self.toolkit.nvcc, *CUDA_FLAGS, *gencode(CUDA_ARCHS), f'-DARCHS="{CUDA_ARCHS}"',
+                "-c", str(file), "-o", f"{scratch}/{file.stem}.o",
+            ])  # fmt: skip
+        for file in self.cuda_files("*.cpp"):
+            jobs.append([
+                compiler, "-std=c++17", "-O2", "-g0", "-fPIC", "-fvisibility=hidden",
+                f'-DSOURCES="{digest("cuda")}"', *self.includes(), "-c", str(file),
+                "-o", f"{scratch}/{file.stem}.o",
+            ])  # fmt: skip
+        work(jobs)
+        linked = scratch / "module.so"
+        objects = [job[-1] for job in jobs]
+        libraries = [f"-L{path}" for path in self.toolkit.libraries]
+        work([[
+            compiler, "-shared", "-Wl,--strip-all", *objects, *libraries, "-lcudart_static",
+            "-ldl", "-lrt", "-lpthread", "-o", str(linked),
+        ]])  # fmt: skip
+        return linked
 
-    def leave(self, reason: str) -> None:
-        """Tells the installed package why it has no kernels."""
+    def cuda_files(self, pattern: str) -> list[Path]:
+        """From the root: the compiler puts these names into the errors of the launchers."""
+        return sorted(p.relative_to(ROOT) for p in ROOT.glob(f"csrc/cuda/{pattern}"))
+
+    def includes(self) -> list[str]:
+        import pybind11
+
+        own = [sysconfig.get_path("include"), sysconfig.get_path("platinclude")]
+        return [f"-I{p}" for p in [pybind11.get_include(), *self.compiler.include_dirs, *own]]
+
+    def leave(self, name: str, reason: str) -> list[Extension]:
+        """Tells the installed package why it has no such kernels; there is nothing to install."""
         folder = ROOT if self.inplace or self.editable_mode else Path(self.build_lib)
-        note = folder / "tinygrad_ai" / "backend" / "native.txt"
+        note = folder / "tinygrad_ai" / "backend" / f"{name}.txt"
         note.parent.mkdir(parents=True, exist_ok=True)
         note.write_text(reason)
         if reason:
-            print(f"tinygrad_ai: no compiled CPU kernels: {reason}", file=sys.stderr)
+            kind = "CPU" if name == "native" else "CUDA"
+            print(f"tinygrad_ai: no compiled {kind} kernels: {reason}", file=sys.stderr)
+        return []
+
+
+CUDA_FLAGS = [
+    "-std=c++17", "-O3", "-cudart=static", "-Xfatbin", "-compress-all",
+    "-Xcompiler", "-fPIC,-fvisibility=hidden",
+]  # fmt: skip
+PROBE = "#include <cuda_runtime.h>\n#include <string>\n__global__ void k(int *p) { *p = 1; }\n"
+
+
+def has_driver() -> bool:
+    """Whether anything could run what takes nvcc a minute to compile."""
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+class NoToolkit(Exception):
+    """There is no CUDA toolkit that works; says which were tried."""
+
+
+class Toolkit:
+    """An nvcc that compiles, and where its libraries lie."""
+
+    def __init__(self, nvcc: str) -> None:
+        self.nvcc = nvcc
+        said = self.ask("-dryrun", "-x", "cu", "-c", os.devnull, "-o", os.devnull)
+        tops = [line[7:].strip() for line in said.splitlines() if line.startswith("#$ TOP=")]
+        top = Path(tops[0] if tops else Path(nvcc).resolve().parent.parent).resolve()
+        folders = (top / "lib64", top / "lib", top / "targets/x86_64-linux/lib")
+        self.libraries = [str(p) for p in folders if (p / "libcudart_static.a").exists()]
+        if not self.libraries:
+            raise NoToolkit(f"{nvcc}: no libcudart_static.a below {top}")
+        with tempfile.TemporaryDirectory() as scratch:
+            probe = Path(scratch) / "probe.cu"
+            probe.write_text(PROBE)
+            self.ask(*CUDA_FLAGS, *gencode(CUDA_ARCHS), "-c", str(probe), "-o", f"{scratch}/p.o")
+
+    def ask(self, *arguments: str) -> str:
+        """Runs nvcc; what it says on the second channel."""
+        try:
+            done = subprocess.run(
+                [self.nvcc, *arguments], capture_output=True, text=True, timeout=120
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise NoToolkit(f"{self.nvcc} does not run: {error}") from None
+        if done.returncode:
+            last = (done.stderr or done.stdout).strip()[-500:]
+            raise NoToolkit(f"{self.nvcc} does not compile a trivial kernel: {last}")
+        return done.stderr
+
+    @classmethod
+    def found(cls) -> Toolkit:
+        """The first that works: the user's, the PATH's, then pip's nvidia-cuda-nvcc."""
+        homes = [os.environ.get(name) for name in ("CUDA_HOME", "CUDA_PATH")]
+        places = [os.environ.get("NVCC"), *[f"{home}/bin/nvcc" for home in homes if home]]
+        places += [shutil.which("nvcc")]
+        for path in dict.fromkeys([sysconfig.get_path("purelib"), *sys.path]):
+            places += [str(p) for p in sorted(Path(path).glob("nvidia/cu1*/bin/nvcc"))]
+        refused = []
+        for place in filter(None, dict.fromkeys(places)):
+            try:
+                return cls(place)
+            except NoToolkit as error:
+                refused.append(str(error))
+        raise NoToolkit("; ".join(refused) or "no nvcc was found")
+
+
+def gencode(archs: str) -> list[str]:
+    """nvcc's flags for a list like "80;90a;90+PTX": machine code, or what a driver compiles."""
+    flags = []
+    for arch in filter(None, archs.split(";")):
+        number = arch.removesuffix("+PTX")
+        kind = "compute" if arch.endswith("+PTX") else "sm"
+        flags.append(f"-gencode=arch=compute_{number},code={kind}_{number}")
+    return flags
 
 
 def work(jobs: list[list[str]]) -> None:
     """Runs commands side by side; raises with the output of the first that fails."""
-    running = [
-        subprocess.Popen(job, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for job in jobs
-    ]
-    outputs = [process.communicate()[0] for process in running]
-    for process, output, job in zip(running, outputs, jobs, strict=True):
-        if process.returncode:
-            raise RuntimeError(f"{' '.join(job[:1])} failed:\n{output[-2000:]}")
+
+    def run(job: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            job, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+        )
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for job, done in zip(jobs, pool.map(run, jobs), strict=True):
+            if done.returncode:
+                pool.shutdown(cancel_futures=True)
+                raise RuntimeError(f"{' '.join(job[:1])} failed:\n{done.stdout[-2000:]}")
 
 
 setup(
-    ext_modules=[Extension("tinygrad_ai.backend._native", [])],
+    ext_modules=[
+        Extension("tinygrad_ai.backend._native", []),
+        Extension("tinygrad_ai.backend._cuda", []),
+    ],
     cmdclass={"build_ext": Build},
 )

@@ -54,8 +54,8 @@ static void cross_entropies(long rows, long classes, bool weighted, bool mean) {
   if (rows > 3)
     target[rows - 1] = classes; // no class: NaN, and nothing past the row is read
   const Labels<float> labels{target, weighted ? w.data() : nullptr, -100};
-  status(size, cuda::cross_entropy(
-                   CrossEntropy<float>{x, labels, loss, total, mean, rows, classes}, nullptr));
+  status(size, cuda::cross_entropy(CrossEntropy<float>{x, labels, loss, total, mean, rows, classes},
+                                   nullptr));
   auto weight = [&](long r) {
     return target[r] == -100 ? 0 : target[r] == classes ? NAN : weighted ? w[target[r]] : 1.f;
   };
@@ -75,9 +75,9 @@ static void cross_entropies(long rows, long classes, bool weighted, bool mean) {
   same("loss " + size, loss, one);
   same("total " + size, total, [&](long) { return mean ? all / weights : all; });
   Array<double> space(1);
-  status(size, cuda::cross_entropy_grad(
-                   CrossEntropyGrad<float>{g, x, 0, labels, y, mean, rows, classes}, space,
-                   nullptr));
+  status(size,
+         cuda::cross_entropy_grad(CrossEntropyGrad<float>{g, x, 0, labels, y, mean, rows, classes},
+                                  space, nullptr));
   same("cross_entropy_grad " + size, y, [&](long i) {
     const long r = i / classes;
     const double p = row[r].probability(x[i]) - (i % classes == target[r]);
