@@ -322,7 +322,7 @@ PYBIND11_MODULE(_native, m) {
   m.def("use", &use);
   m.def("get_num_threads", [] { return state().threads.load(); });
   m.def("set_num_threads", &set_num_threads);
-  py::enum_<Act>(m, "Act")
+  py::enum_<Act>(m, "Act", py::module_local())
       .value("none", Act::none)
       .value("relu", Act::relu)
       .value("leaky_relu", Act::leaky_relu)

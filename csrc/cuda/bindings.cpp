@@ -124,7 +124,7 @@ index space_of(Dtype dtype, index rows, index columns) {
 }
 
 void add_names(py::module_ &m) {
-  py::enum_<Act>(m, "Act")
+  py::enum_<Act>(m, "Act", py::module_local())
       .value("none", Act::none)
       .value("relu", Act::relu)
       .value("leaky_relu", Act::leaky_relu)
@@ -133,16 +133,16 @@ void add_names(py::module_ &m) {
       .value("gelu", Act::gelu)
       .value("gelu_tanh", Act::gelu_tanh)
       .value("silu", Act::silu);
-  py::enum_<Dtype>(m, "Dtype")
+  py::enum_<Dtype>(m, "Dtype", py::module_local())
       .value("float32", Dtype::float32)
       .value("float64", Dtype::float64)
       .value("float16", Dtype::float16)
       .value("bfloat16", Dtype::bfloat16);
-  py::enum_<Layout>(m, "Layout")
+  py::enum_<Layout>(m, "Layout", py::module_local())
       .value("nt", Layout::nt)
       .value("nn", Layout::nn)
       .value("tn", Layout::tn);
-  py::enum_<Way>(m, "Way")
+  py::enum_<Way>(m, "Way", py::module_local())
       .value("tiled", Way::tiled)
       .value("blocked", Way::blocked)
       .value("tensor_core", Way::tensor_core)

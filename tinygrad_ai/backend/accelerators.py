@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DeviceError
-from . import cuda, native
+from . import cuda, fused_cuda, native
 
 SWITCHES = {"native": "TINYGRAD_AI_NATIVE", "cuda": "TINYGRAD_AI_CUDA"}
 CURES = {
@@ -56,7 +56,11 @@ def state(name: str) -> dict[str, Any]:
             cupy.cuda.runtime.getDeviceProperties(i)["name"].decode()
             for i in range(cupy.cuda.runtime.getDeviceCount())
         ]
-        return {"available": True, "cupy": cupy.__version__, "gpus": ", ".join(names)}
+        kernels = fused_cuda.load()[1] or "in use"
+        return {
+            "available": True, "cupy": cupy.__version__, "gpus": ", ".join(names),
+            "kernels": kernels,
+        }  # fmt: skip
     return {"available": False, "reason": why}
 
 

@@ -37,10 +37,10 @@ def _load() -> tuple[Any, str]:
     return (_native, "") if sources() in ("", _native.sources) else (None, STALE)
 
 
-def sources() -> str:
+def sources(kind: str = "cpu") -> str:
     """A digest of the sources, where they lie beside the package: as setup.py makes it."""
     folder = PACKAGE.parent.parent / "csrc"
-    files = sorted([*folder.glob("*.h"), *folder.glob("cpu/*")])
+    files = sorted([*folder.glob("*.h"), *folder.glob(f"{kind}/*")])
     content = b"".join([p.read_bytes() for p in files])
     return hashlib.sha256(content).hexdigest()[:16] if files else ""
 
