@@ -54,6 +54,7 @@ class Outcome:
 
 
 PYTHON = (sys.executable, "-m")
+TEST, GPU = (*PYTHON, "pytest", "-q"), {"TINYGRAD_AI_REQUIRE": "gpu"}
 PHASES = (
     Phase(
         "build", (*PYTHON, "pip", "install", "--quiet", "--no-build-isolation", "--no-deps",
@@ -61,7 +62,18 @@ PHASES = (
         150, {"TINYGRAD_AI_CUDA": "require", "TINYGRAD_AI_NATIVE": "require"},
     ),
     Phase("info", (*PYTHON, "tinygrad_ai", "info"), 20),
-    Phase("tests", (*PYTHON, "pytest", "-q", "-m", "gpu"), 150, {"TINYGRAD_AI_REQUIRE": "gpu"}),
+    Phase("the linear layer's kernels", (*TEST, "tests/test_cuda_linear.py"), 60, GPU),
+    Phase("the other kernels", (*TEST, "-m", "gpu", "tests/test_cuda_kernels.py"), 60, GPU),
+    Phase(
+        "the backend", (*TEST, "-n", "4", "tests/test_cuda_ops.py", "tests/test_cuda_backend.py",
+                        "tests/test_cuda_train.py", "tests/test_amp.py"),
+        150, GPU,
+    ),
+    Phase(
+        "memory errors", ("compute-sanitizer", "--error-exitcode", "1", *TEST, "-k",
+                          "gpu and act_grad", "tests/test_cuda_linear.py"),
+        40, GPU,
+    ),
 )  # fmt: skip
 
 
