@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import DTypeError
+from .kernels_nn import shares
 
 TABLE: dict[str, Callable[..., Any]] = {}
 
@@ -160,10 +161,7 @@ def logcumsumexp(be: Any, x: Any, dim: int) -> Any:
 def embedding_grad(
     be: Any, g: Any, index: Any, padding: int | None, by_frequency: bool, rows: int
 ) -> Any:
-    flat, places = g.reshape(-1, g.shape[-1]), index.reshape(-1)
-    if by_frequency:
-        counts = be.bincount(places, minlength=rows)
-        flat = flat / counts[places][:, None].astype(g.dtype)
+    flat, places = shares(be, g, index, by_frequency, rows)
     if padding is not None:
         flat = be.where((places != padding)[:, None], flat, 0).astype(g.dtype)
     y = be.zeros((rows, g.shape[-1]), g.dtype)

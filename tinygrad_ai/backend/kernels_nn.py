@@ -132,15 +132,21 @@ def embedding(be: Any, w: Any, index: Any) -> Any:
     return w[index]
 
 
+def shares(be: Any, g: Any, index: Any, by_frequency: bool, rows: int) -> tuple[Any, Any]:
+    """What each use of a row of the table adds to its gradient, and the row's number."""
+    flat, places = g.reshape(-1, g.shape[-1]), index.reshape(-1)
+    if by_frequency:
+        counts = be.bincount(places, minlength=rows)
+        flat = flat / counts[places][:, None].astype(g.dtype)
+    return flat, places
+
+
 @kernel
 def embedding_grad(
     be: Any, g: Any, index: Any, padding: int | None, by_frequency: bool, rows: int
 ) -> Any:
     """For each row of the table the sum of g (..., features) over the places it was used at."""
-    flat, places = g.reshape(-1, g.shape[-1]), index.reshape(-1)
-    if by_frequency:
-        counts = be.bincount(places, minlength=rows)
-        flat = flat / counts[places][:, None].astype(g.dtype)
+    flat, places = shares(be, g, index, by_frequency, rows)
     if padding is not None:
         flat, places = flat[places != padding], places[places != padding]
     y = be.zeros((rows, g.shape[-1]), g.dtype)
