@@ -76,3 +76,18 @@ struct Silu {
     return s * (1 + z * (1 - s));
   }
 };
+
+// f(activation), chosen once and not for each element.
+template <class F>
+DEVICE_CALL inline __attribute__((always_inline)) void with_act(Act act, const F &f) {
+  switch (act) {
+  case Act::none: return f(None{});
+  case Act::relu: return f(Relu{});
+  case Act::leaky_relu: return f(LeakyRelu{});
+  case Act::sigmoid: return f(Sigmoid{});
+  case Act::tanh: return f(Tanh{});
+  case Act::gelu: return f(Gelu{});
+  case Act::gelu_tanh: return f(GeluTanh{});
+  case Act::silu: return f(Silu{});
+  }
+}

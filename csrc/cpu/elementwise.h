@@ -6,23 +6,9 @@
 
 namespace tinygrad_ai::ISA {
 
-// Calls f with the struct of an activation.
-template <class F> ALWAYS_INLINE void with(Act act, const F &f) {
-  switch (act) {
-  case Act::none: return f(None{});
-  case Act::relu: return f(Relu{});
-  case Act::leaky_relu: return f(LeakyRelu{});
-  case Act::sigmoid: return f(Sigmoid{});
-  case Act::tanh: return f(Tanh{});
-  case Act::gelu: return f(Gelu{});
-  case Act::gelu_tanh: return f(GeluTanh{});
-  case Act::silu: return f(Silu{});
-  }
-}
-
 template <class T> __attribute__((noinline)) void values(Act act, const T *x, T *y, index n) {
   using V = typename Vec<T>::type;
-  with(act, [&](auto f) {
+  with_act(act, [&](auto f) {
     over<T>(n, [&](auto size, index i) { put(y + i, f.value(get<V>(x + i, size)), size); });
   });
 }
@@ -30,7 +16,7 @@ template <class T> __attribute__((noinline)) void values(Act act, const T *x, T 
 template <class T>
 __attribute__((noinline)) void slopes(Act act, const T *g, const T *v, T *y, index n) {
   using V = typename Vec<T>::type;
-  with(act, [&](auto f) {
+  with_act(act, [&](auto f) {
     over<T>(n, [&](auto size, index i) {
       put(y + i, get<V>(g + i, size) * f.slope(get<V>(v + i, size)), size);
     });

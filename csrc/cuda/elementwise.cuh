@@ -18,20 +18,6 @@ ON_DEVICE void each_element(index count, const Load &at, const Use &use) {
               index(gridDim.x) * element_threads, at, use);
 }
 
-// f(activation), chosen once and not for each element.
-template <class F> ON_DEVICE void with_act(Act act, const F &f) {
-  switch (act) {
-  case Act::none: return f(None{});
-  case Act::relu: return f(Relu{});
-  case Act::leaky_relu: return f(LeakyRelu{});
-  case Act::sigmoid: return f(Sigmoid{});
-  case Act::tanh: return f(Tanh{});
-  case Act::gelu: return f(Gelu{});
-  case Act::gelu_tanh: return f(GeluTanh{});
-  case Act::silu: return f(Silu{});
-  }
-}
-
 // Where element i is in rows that lie `step` apart. A division costs more than the element.
 ON_DEVICE index place_of(index i, index width, index step) {
   return step == width ? i : i / width * step + i % width;

@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "../acts.h"
 #include "compat.cuh"
 
 #define DEVICE_CALL __device__
