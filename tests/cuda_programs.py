@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 CUDA = ROOT / "csrc" / "cuda"
 TESTS = ROOT / "tests" / "cuda"
 KEPT = ROOT / "build" / "cuda-tests"
+ONLY_ON_A_GPU = ("device", "hopper")  # what the simulator does not know
 
 CXX = os.environ.get("CXX") or shutil.which("g++") or shutil.which("c++")
 FLAGS = ["-std=c++17", "-fPIC", "-Wall", "-Wno-unknown-pragmas", f"-I{TESTS}"]
@@ -67,16 +70,23 @@ def built(name: str, parts: list[tuple[Path, list[str]]], link: list[str]) -> Pa
     return target
 
 
-def module_file(name: str, units: list[str]) -> Path:
-    """The extension with its bindings, its kernels compiled for the simulator."""
+def module_file() -> Path:
+    """The extension `_cuda_sim`: all bindings, and all kernels that the simulator can run."""
     pybind11 = pytest.importorskip("pybind11")
+    common = ["-O1", "-fvisibility=hidden"]
     python = [f"-I{pybind11.get_include()}", f"-I{sysconfig.get_path('include')}"]
-    parts = [(CUDA / f"{unit}.cu", ["-O1", "-fvisibility=hidden"]) for unit in units]
-    parts += [
-        (
-            CUDA / "bindings.cpp",
-            ["-O1", "-fvisibility=hidden", f"-DMODULE={name}", "-DSIMULATED", *python],
-        ),
-        (TESTS / "sim_device.cpp", ["-O1", "-fvisibility=hidden"]),
-    ]
-    return built(f"{name}.so", parts, ["-shared"])
+    names = ["-DMODULE=_cuda_sim", "-DSIMULATED"]
+    units = [p for p in sorted(CUDA.glob("*.cu")) if p.stem not in ONLY_ON_A_GPU]
+    parts = [(path, common) for path in units]
+    parts += [(path, [*common, *names, *python]) for path in sorted(CUDA.glob("bindings*.cpp"))]
+    parts += [(TESTS / "sim_device.cpp", common)]
+    return built("_cuda_sim.so", parts, ["-shared"])
+
+
+def module() -> Any:
+    """It, imported."""
+    spec = importlib.util.spec_from_file_location("_cuda_sim", module_file())
+    assert spec and spec.loader
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -13,21 +12,16 @@ import pytest
 import tests.fakecupy as fakecupy
 import tinygrad_ai as ta
 import tinygrad_ai.nn.functional as F
-from tests.cuda_programs import module_file
-from tests.test_cuda_linear import UNITS
+from tests.cuda_programs import module
 from tinygrad_ai import backend
-from tinygrad_ai.backend import fused_cuda, kernels, native
+from tinygrad_ai.backend import fused_cuda, fused_cuda_linear, kernels, native
 
 SHAPES = [((5, 7), 3), ((2, 3, 17), 33), ((1, 1), 1), ((0, 4), 2)]
 
 
 @pytest.fixture(scope="module")
 def compiled() -> Any:
-    spec = importlib.util.spec_from_file_location("_cuda_sim", module_file("_cuda_sim", UNITS))
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module()
 
 
 @pytest.fixture(params=[False, True], ids=["cupy's products", "our products"])
@@ -40,7 +34,7 @@ def cuda(request: pytest.FixtureRequest, compiled: Any) -> Iterator[list[str]]:
             called.append(name)
             return getattr(compiled, name)
 
-    with fakecupy.installed(), fused_cuda.products(request.param):
+    with fakecupy.installed(), fused_cuda_linear.products(request.param):
         fused_cuda.stand_in(backend.on("cuda"), Counted())
         called.clear()
         yield called

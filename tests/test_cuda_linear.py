@@ -5,7 +5,6 @@ Where there is a GPU and the module is installed, the GPU runs the same tests.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from typing import Any
 
@@ -14,12 +13,10 @@ import pytest
 from scipy.special import erf
 
 from tests.cuda_memory import Simulated, gpu
-from tests.cuda_programs import module_file
+from tests.cuda_programs import module
 
 GPU = gpu()
 REQUIRED = "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
-
-UNITS = ["linear", "act_grad", "tensor_core_tf32", "tensor_core_bf16", "tensor_core_f16"]
 
 SIZES = [(1, 1, 1), (1, 17, 3), (15, 16, 17), (63, 64, 65), (70, 33, 45), (65, 68, 40)]
 EMPTY = [(0, 3, 2), (3, 0, 2), (3, 2, 0), (0, 0, 0)]
@@ -60,12 +57,7 @@ CASES = [(way, dtype, layout) for way, dtype, layouts in WAYS for layout in layo
 def cuda(request: pytest.FixtureRequest) -> Any:
     if request.param == "gpu":
         return GPU
-    path = module_file("_cuda_sim", UNITS)
-    spec = importlib.util.spec_from_file_location("_cuda_sim", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return Simulated(module)
+    return Simulated(module())
 
 
 @pytest.mark.gpu
