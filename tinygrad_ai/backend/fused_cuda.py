@@ -70,6 +70,7 @@ def install(be: Any) -> None:
 
 def stand_in(be: Any, module: Any) -> None:
     """The same with a module at hand; each entry keeps the plain one beside it."""
+    be.compiled = module
     for fused in [kind(be, module) for kind in GROUPS]:
         for name in fused.entries:
             setattr(be, name, partial(getattr(fused, name), getattr(be, name)))

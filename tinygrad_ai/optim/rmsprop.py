@@ -7,7 +7,7 @@ from typing import Any
 from ..ops.create import full_like, zeros_like
 from ..ops.elementwise import sign
 from ..ops.select import where
-from ..ops.step import advance, fused
+from ..ops.step import advance, advance_all, fused, rate
 from ..tensor import Tensor
 from .adam import moments
 from .optimizer import Optimizer, check, counter
@@ -18,6 +18,8 @@ class RMSprop(Optimizer):
 
     centered: s is replaced by s - (mean of g)²; momentum: the step goes through b ← μb + step.
     """
+
+    capturable = True
 
     def __init__(
         self, params: Any, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
@@ -41,10 +43,10 @@ class RMSprop(Optimizer):
         return moments(p, *names, *(["grad_avg"] if group["centered"] else []))
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        advance(state["step"])
+        advance_all([state["step"]])
         fused(
             "rmsprop_step", p, g, state["square_avg"], state.get("grad_avg"),
-            state.get("momentum_buffer"), lr=group["lr"], alpha=group["alpha"], eps=group["eps"],
+            state.get("momentum_buffer"), lr=rate(group), alpha=group["alpha"], eps=group["eps"],
             weight_decay=group["weight_decay"], momentum=group["momentum"],
         )  # fmt: skip
 

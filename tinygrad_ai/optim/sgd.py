@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ops.create import tensor, zeros_like
-from ..ops.step import advance, fused
+from ..ops.step import advance, fresh_state, fused, rate
 from ..tensor import Tensor
 from .optimizer import Optimizer, check, counter
 
@@ -15,6 +15,8 @@ class SGD(Optimizer):
 
     The first v is g itself. Momentum as in Sutskever et al., 2013, in PyTorch's convention.
     """
+
+    capturable = True
 
     def __init__(
         self, params: Any, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
@@ -38,10 +40,11 @@ class SGD(Optimizer):
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         first = state.get("momentum_buffer") is None
         if first and group["momentum"]:
+            fresh_state()
             state["momentum_buffer"] = zeros_like(p.detach())
         fused(
             "sgd_step", p, g, state["momentum_buffer"] if group["momentum"] else None,
-            lr=group["lr"], momentum=group["momentum"], dampening=group["dampening"],
+            lr=rate(group), momentum=group["momentum"], dampening=group["dampening"],
             weight_decay=group["weight_decay"], nesterov=group["nesterov"], first=first,
         )  # fmt: skip
 
