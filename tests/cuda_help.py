@@ -80,6 +80,7 @@ AttentionGrad = struct(
     "AttentionGrad", forward=Attention, **dict.fromkeys(("g", "gq", "gk", "gv", "gs"), Stack)
 )
 
+
 def odd(x: Any) -> np.ndarray:
     """A copy that is aligned to its own numbers only."""
     x = np.asarray(x)

@@ -1,4 +1,4 @@
-"""Softmax, cross entropy and layer norm on a GPU: one launch for each, or a few.
+"""Softmax, cross entropy, layer norm and embeddings on a GPU: one launch for each, or a few.
 
 16-bit numbers are computed with in float32 and rounded once, when they are stored.
 """
@@ -11,6 +11,8 @@ from typing import Any
 from .fused_cuda import Fused, group
 from .kernels_nn import check_labels
 from .native import flat
+
+FEW = 4096  # places that are brought into order by comparing each with all
 
 
 @group
@@ -137,3 +139,48 @@ class LayerNorm(Fused):
             width, self.stream(),
         )  # fmt: skip
         return gx, gw, gb
+
+
+@group
+class Embedding(Fused):
+    """Rows of a table. The gradient adds in the order of the places: the same bits each time."""
+
+    entries = ("embedding", "embedding_grad")
+
+    def embedding(self, plain: Any, w: Any, index: Any) -> Any:
+        dtype = self.dtype(w := flat(w)) if w.ndim == 2 else None
+        if dtype is None:
+            return plain(w, index)
+        index = flat(index.astype("int64", copy=False))
+        y = self.be.empty((*index.shape, w.shape[1]), w.dtype)
+        self.module.embedding(
+            dtype, self.address(w), w.shape[0], self.address(index), self.address(y), index.size,
+            w.shape[1], self.stream(),
+        )  # fmt: skip
+        return y
+
+    def order(self, places: Any) -> Any:
+        """The places' numbers in a stable order: by our kernel where they are few, else CuPy's."""
+        if places.size > FEW:
+            return self.be.argsort(places)
+        order = self.be.empty(places.shape, "int64")
+        self.module.embedding_order(
+            self.address(places), places.size, self.address(order), self.stream()
+        )
+        return order
+
+    def embedding_grad(
+        self, plain: Any, g: Any, index: Any, padding: int | None, by_frequency: bool, rows: int
+    ) -> Any:
+        dtype = self.dtype(g := flat(g))
+        if dtype is None:
+            return plain(g, index, padding, by_frequency, rows)
+        width = g.shape[-1]
+        places = flat(index.astype("int64", copy=False)).reshape(-1)
+        order = self.order(places)
+        gw = self.be.zeros((rows, width), g.dtype)
+        self.module.embedding_grad(
+            dtype, *[self.address(a) for a in (g, places, order, gw)], rows, places.size, width,
+            -1 if padding is None else padding, by_frequency, self.stream(),
+        )  # fmt: skip
+        return gw
