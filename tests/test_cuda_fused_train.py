@@ -1,4 +1,4 @@
-"""Small trainings with all kernels of the simulator in use: the CPU's losses, and the plain ones."""
+"""Small trainings with all kernels of the simulator: the CPU's losses, and the plain ones."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ template <class T>
 __global__ void __launch_bounds__(step_threads)
     sgd_step(const Batch<SgdTensor<T>> batch, SgdList<T> s) {
   own_chunk(batch, [&](int t, index begin, index end) {
-    const SgdTensor<T> &at = batch.tensor[t];
+    const SgdTensor<T> at = batch.tensor[t];
     const T lr = T(rate_of(s)), decay = T(s.weight_decay), momentum = T(s.momentum);
     const T take = T(1 - s.dampening);
     for (index i = begin + threadIdx.x; i < end; i += step_threads) {
