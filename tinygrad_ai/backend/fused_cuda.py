@@ -16,7 +16,7 @@ from . import cuda
 from .native import STALE, sources
 
 NOTE = Path(__file__).parent / "cuda.txt"
-DTYPES = ("float32", "float64", "float16")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 GROUPS: list[type[Fused]] = []
 
 
@@ -53,6 +53,10 @@ class Fused:
 
     def stream(self) -> int:
         return int(self.be.xp.cuda.get_current_stream().ptr)
+
+    def capturing(self) -> bool:
+        """Whether the current stream records a graph: then nobody may wait for a value."""
+        return bool(self.be.xp.cuda.get_current_stream().is_capturing())
 
 
 def group(entries: type[Fused]) -> type[Fused]:
