@@ -69,34 +69,6 @@ def sizes(*names: str) -> dict[str, Any]:
 
 
 # The structs of csrc/table.h and csrc/cuda/kernels.h, field by field.
-Rows = struct("Rows", **pointers("x", "y"), **sizes("count", "width"))
-RowsGrad = struct("RowsGrad", **pointers("g", "y", "gx"), **sizes("count", "width"))
-Labels = struct("Labels", **pointers("target", "weight"), ignore=ctypes.c_int64)
-CrossEntropy = struct(
-    "CrossEntropy", x=POINTER, labels=Labels, **pointers("loss", "total"),
-    mean=ctypes.c_bool, **sizes("rows", "classes"),
-)  # fmt: skip
-CrossEntropyGrad = struct(
-    "CrossEntropyGrad", **pointers("g", "x"), g_step=INDEX, labels=Labels, y=POINTER,
-    mean=ctypes.c_bool, **sizes("rows", "classes"),
-)  # fmt: skip
-Elements = struct(
-    "Elements", **pointers("g", "x", "y"), count=INDEX, act=ctypes.c_int,
-    **sizes("width", "g_row", "x_row"),
-)  # fmt: skip
-Dropout = struct("Dropout", **pointers("x", "keep", "y"), count=INDEX, scale=REAL)
-LayerNorm = struct(
-    "LayerNorm", **pointers("x", "w", "b", "y", "mean", "rstd"), **sizes("count", "width"), eps=REAL
-)
-LayerNormGrad = struct(
-    "LayerNormGrad", **pointers("g", "x", "w", "mean", "rstd", "gx", "gw", "gb"),
-    **sizes("count", "width"),
-)  # fmt: skip
-Embedding = struct("Embedding", **pointers("w", "place", "y"), **sizes("count", "width"))
-EmbeddingGrad = struct(
-    "EmbeddingGrad", **pointers("g", "place", "gw"), **sizes("count", "width"),
-    skip=ctypes.c_int64,
-)  # fmt: skip
 Lead = struct("Lead", ndim=ctypes.c_int, count=INDEX, size=INDEX * 6)
 Stack = struct("Stack", at=POINTER, row=INDEX, col=INDEX, lead=INDEX * 6)
 Attention = struct(
@@ -107,23 +79,6 @@ Attention = struct(
 AttentionGrad = struct(
     "AttentionGrad", forward=Attention, **dict.fromkeys(("g", "gq", "gk", "gv", "gs"), Stack)
 )
-AdamTensor = struct("AdamTensor", **pointers("p", "g", "m", "v", "v_max"), count=INDEX)
-AdamList = struct(
-    "AdamList", tensors=POINTER, size=INDEX, **pointers("lr", "step"), step_stride=INDEX,
-    beta1=REAL, beta2=REAL, eps=REAL, weight_decay=REAL, decoupled=ctypes.c_bool,
-)  # fmt: skip
-SgdTensor = struct("SgdTensor", **pointers("p", "g", "velocity"), count=INDEX, first=ctypes.c_bool)
-SgdList = struct(
-    "SgdList", tensors=POINTER, size=INDEX, lr=POINTER, momentum=REAL, dampening=REAL,
-    weight_decay=REAL, nesterov=ctypes.c_bool,
-)  # fmt: skip
-RmsPropTensor = struct(
-    "RmsPropTensor", **pointers("p", "g", "square", "mean", "velocity"), count=INDEX
-)
-RmsPropList = struct(
-    "RmsPropList", tensors=POINTER, size=INDEX, lr=POINTER,
-    **dict.fromkeys(("alpha", "eps", "weight_decay", "momentum"), REAL),
-)  # fmt: skip
 
 
 def odd(x: Any) -> np.ndarray:

@@ -115,10 +115,11 @@ def test_the_stand_in_refuses_what_cupy_refuses(cupy: Any) -> None:
 
 
 USED = """cuda.Device.mem_info cuda.Device.compute_capability cuda.Device.synchronize cuda.Stream
-cuda.Stream.record cuda.Stream.wait_event cuda.Event.done cuda.get_current_stream
+cuda.Stream.record cuda.Stream.wait_event cuda.Stream.is_capturing cuda.Event.done
+cuda.get_current_stream
 cuda.runtime.getDeviceCount cuda.runtime.getDevice cuda.runtime.getDeviceProperties
 cuda.MemoryPool.used_bytes cuda.MemoryPool.total_bytes cuda.MemoryPool.set_limit
-cuda.MemoryPool.get_limit cuda.MemoryPool.free_all_blocks get_default_memory_pool ElementwiseKernel
+cuda.MemoryPool.get_limit cuda.MemoryPool.free_all_blocks get_default_memory_pool
 lib.stride_tricks.as_strided linalg.inv linalg.solve linalg.det linalg.slogdet linalg.cholesky
 linalg.qr linalg.eigh linalg.svd ndarray.get ndarray.set ndarray.base ndarray.item ndarray.tolist"""
 

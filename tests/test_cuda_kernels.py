@@ -84,17 +84,18 @@ def test_kernels_run_on_the_gpu(program: str, tmp_path: Path) -> None:
     assert status == 0 and "PASSED" in text, text
 
 
-@pytest.fixture(scope="module")
-def resources(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """What ptxas says of each kernel, for each architecture."""
+UNITS = ["rows", "elementwise", "optim", "norm", "embedding", "philox", "kernels"]
+
+
+def resources(unit: str, target: Path) -> str:
+    """What ptxas says of each kernel of a unit, for each architecture."""
     nvcc = shutil.which("nvcc")
     if nvcc is None:
         pytest.skip("no nvcc to compile the kernels with")
     targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in ARCHITECTURES]
-    target = tmp_path_factory.mktemp("nvcc") / "kernels.o"
     done = subprocess.run(
         [nvcc, "-std=c++17", "-O3", *targets, "-Xptxas", "-v", "-c", "-o", str(target)]
-        + [str(ROOT / "csrc" / "cuda" / "kernels.cu")],
+        + [str(ROOT / "csrc" / "cuda" / f"{unit}.cu")],
         capture_output=True,
         text=True,
     )
@@ -110,9 +111,11 @@ ENTRY = re.compile(
 )
 
 
-def test_kernels_compile_and_spill_no_register(resources: str) -> None:
-    entries = ENTRY.findall(resources)
-    assert len(entries) == resources.count("Compiling entry function")
+@pytest.mark.parametrize("unit", UNITS)
+def test_kernels_compile_and_spill_no_register(unit: str, tmp_path: Path) -> None:
+    said = resources(unit, tmp_path / "unit.o")
+    entries = ENTRY.findall(said)
+    assert len(entries) == said.count("Compiling entry function")
     assert {arch for _, arch, *_ in entries} == set(ARCHITECTURES)
     for kernel, arch, stack, *_, registers in sorted(entries):
         print(f"sm_{arch} {registers:>3} registers {stack:>3} bytes of stack {kernel}")

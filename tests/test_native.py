@@ -160,10 +160,9 @@ STEPS: list[tuple[str, int, dict[str, Any]]] = [
 
 
 def apply(name: str, arrays: list[Any], options: dict[str, Any]) -> None:
-    """Adam takes lists, one entry for each parameter."""
-    if name == "adam_step":
-        arrays, options = [[a] for a in arrays], {**options, "t": [options["t"]]}
-    getattr(be, name)(*arrays, **options)
+    """Steps take lists, one entry for each parameter."""
+    each = {k: [v] if k in ("t", "first") else v for k, v in options.items()}
+    getattr(be, name)(*[[a] for a in arrays], **each)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

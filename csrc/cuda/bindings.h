@@ -42,6 +42,25 @@ inline void check_sizes(std::initializer_list<index> sizes) {
 
 [[noreturn]] inline void refuse(const char *what) { throw py::value_error(what); }
 
-void add_linear(py::module_ &); // bindings_linear.cpp
+template <class T> struct Type { // a type as a value: 16-bit numbers have no definition here
+  using type = T;
+};
+
+// f(Type<T>{}) for the T of a dtype.
+template <class F> Status with_dtype(Dtype dtype, const F &f) {
+  switch (dtype) {
+  case Dtype::float32: return f(Type<float>{});
+  case Dtype::float64: return f(Type<double>{});
+  case Dtype::float16: return f(Type<f16>{});
+  case Dtype::bfloat16: return f(Type<bf16>{});
+  }
+  refuse("expected a dtype of this module");
+}
+
+void add_linear(py::module_ &);   // bindings_linear.cpp
+void add_rows(py::module_ &);     // bindings_rows.cpp
+void add_elements(py::module_ &); // bindings_elements.cpp
+void add_random(py::module_ &);   // bindings_random.cpp
+void add_optim(py::module_ &);    // bindings_optim.cpp
 
 } // namespace tinygrad_ai::cuda

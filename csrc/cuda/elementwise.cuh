@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(element_threads) activate_elements(Elements<T>
   with_act(s.act, [&](auto f) {
     each_element<T>(
         s.count, [&](index i) { return s.x[place_of(i, s.width, s.x_row)]; },
-        [&](index i, T x) { s.y[i] = f.value(x); });
+        [&](index i, T x) { narrow(f.value(widen(x)), s.y[i]); });
   });
 }
 
@@ -44,36 +44,42 @@ __global__ void __launch_bounds__(element_threads) activate_grad_elements(Elemen
         [&](index i) {
           return Pair<T>{s.g[place_of(i, s.width, s.g_row)], s.x[place_of(i, s.width, s.x_row)]};
         },
-        [&](index i, Pair<T> v) { s.y[i] = v.a * f.slope(v.b); });
+        [&](index i, Pair<T> v) { narrow(widen(v.a) * f.slope(widen(v.b)), s.y[i]); });
   });
 }
+
+template <class T> struct Kept {
+  T x;
+  bool keep;
+};
 
 // x times 0, not 0: infinities and NaN are not dropped, as in PyTorch.
 template <class T>
 __global__ void __launch_bounds__(element_threads) dropout_elements(Dropout<T> s) {
-  const T scale = T(s.scale);
-  each_element<Pair<T>>(
-      s.count, [&](index i) { return Pair<T>{s.x[i], s.keep[i] ? scale : T(0)}; },
-      [&](index i, Pair<T> v) { s.y[i] = v.a * v.b; });
+  const Wide<T> scale = Wide<T>(s.scale);
+  each_element<Kept<T>>(
+      s.count, [&](index i) { return Kept<T>{s.x[i], s.keep[i] != 0}; },
+      [&](index i, Kept<T> v) { narrow(widen(v.x) * (v.keep ? scale : Wide<T>(0)), s.y[i]); });
 }
 
 // ---- launchers
 
 #define LAUNCH_ELEMENTS(kernel_of, count, stream, ...)                                             \
   if ((count) == 0)                                                                                \
-    return 0;                                                                                      \
+    return {};                                                                                     \
   auto kernel = kernel_of;                                                                         \
   LAUNCH(kernel, grid_for(count, 4 * element_threads), element_threads, 0, stream_of(stream),      \
          __VA_ARGS__);                                                                             \
-  return launched()
+  TRY(cudaGetLastError());                                                                         \
+  return {}
 
-template <class T> int activate(const Elements<T> &s, Stream stream) {
+template <class T> Status activate(const Elements<T> &s, Stream stream) {
   LAUNCH_ELEMENTS(activate_elements<T>, s.count, stream, s);
 }
-template <class T> int activate_grad(const Elements<T> &s, Stream stream) {
+template <class T> Status activate_grad(const Elements<T> &s, Stream stream) {
   LAUNCH_ELEMENTS(activate_grad_elements<T>, s.count, stream, s);
 }
-template <class T> int dropout(const Dropout<T> &s, Stream stream) {
+template <class T> Status dropout(const Dropout<T> &s, Stream stream) {
   LAUNCH_ELEMENTS(dropout_elements<T>, s.count, stream, s);
 }
 

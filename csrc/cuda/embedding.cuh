@@ -15,16 +15,15 @@ __global__ void __launch_bounds__(Team::threads) embedding_rows(Embedding<T> s, 
     const index place = s.place[row];
     T *y = s.y + row * s.width;
     if (place < 0 || place >= rows)
-      return Team::over(width, [&](index i) { y[i] = not_a_number<T>(); });
-    const T *w = s.w + place * s.width;
-    Team::map(w, y, width, [](index, T v) { return v; });
+      return Team::over(width, [&](index i) { narrow(not_a_number<Wide<T>>(), y[i]); });
+    Team::copy(s.w + place * s.width, y, width);
   });
 }
 
 // Where place i comes in the order: after all smaller ones, and all equal ones before it. Blocks
 // look at the places tile by tile in shared memory.
 __global__ static void __launch_bounds__(element_threads)
-    rank_places(const index *place, index count, index *order) {
+    rank_places(const std::int64_t *place, index count, std::int64_t *order) {
   DYNAMIC_SHARED(index, tile);
   const index step = index(gridDim.x) * element_threads;
   for (index first = index(blockIdx.x) * element_threads; first < count; first += step) {
@@ -50,7 +49,8 @@ __global__ static void __launch_bounds__(element_threads)
 constexpr int gather_threads = 128;
 template <class T>
 __global__ void __launch_bounds__(gather_threads)
-    embedding_grad_rows(EmbeddingGrad<T> s, index rows, const index *order, bool by_frequency) {
+    embedding_grad_rows(EmbeddingGrad<T> s, index rows, const std::int64_t *order,
+                        bool by_frequency) {
   for (index first = blockIdx.x; first < s.count; first += gridDim.x) {
     const index row = s.place[order[first]];
     if (row < 0 || row >= rows || row == s.skip)
@@ -62,40 +62,32 @@ __global__ void __launch_bounds__(gather_threads)
     index end = first + 1;
     while (end < s.count && s.place[order[end]] == row)
       ++end;
-    const T share = by_frequency ? 1 / T(end - first) : T(1);
+    const Wide<T> uses = by_frequency ? Wide<T>(end - first) : Wide<T>(1);
     for (index c = threadIdx.x; c < s.width; c += gather_threads) {
-      T sum = 0;
+      Wide<T> sum = 0;
       for (index i = first; i < end; ++i)
-        sum += s.g[order[i] * s.width + c];
-      s.gw[row * s.width + c] += sum * share;
+        sum += widen(s.g[order[i] * s.width + c]);
+      narrow(sum / uses, s.gw[row * s.width + c]);
     }
   }
 }
 
 // ---- launchers
 
-template <class T> int embedding(const Embedding<T> &s, index rows, Stream stream) {
+template <class T> Status embedding(const Embedding<T> &s, index rows, Stream stream) {
   LAUNCH_ROWS(embedding_rows, s.count, s.width, s, rows);
 }
 
-inline int embedding_order(const std::int64_t *place, index count, std::int64_t *order,
-                           Stream stream) {
-  if (count == 0)
-    return 0;
-  LAUNCH(rank_places, grid_for(count, element_threads), element_threads,
-         element_threads * sizeof(index), stream_of(stream), place, count, order);
-  return launched();
-}
-
 template <class T>
-int embedding_grad(const EmbeddingGrad<T> &s, index rows, const std::int64_t *order,
-                   bool by_frequency, Stream stream) {
+Status embedding_grad(const EmbeddingGrad<T> &s, index rows, const std::int64_t *order,
+                      bool by_frequency, Stream stream) {
   if (s.count == 0 || s.width == 0)
-    return 0;
+    return {};
   auto kernel = embedding_grad_rows<T>;
   LAUNCH(kernel, grid_for(s.count, 1), gather_threads, 0, stream_of(stream), s, rows, order,
          by_frequency);
-  return launched();
+  TRY(cudaGetLastError());
+  return {};
 }
 
 } // namespace tinygrad_ai::cuda

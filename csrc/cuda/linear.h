@@ -8,7 +8,8 @@
 
 namespace tinygrad_ai::cuda {
 
-using index = long long;
+// std::ptrdiff_t, as in ../table.h; NVRTC lacks its header.
+using index = decltype(static_cast<char *>(nullptr) - static_cast<char *>(nullptr));
 
 struct bf16; // 16-bit numbers: half.cuh
 struct f16;

@@ -9,44 +9,47 @@ namespace tinygrad_ai::cuda {
 // The variance from x - mean: Σ x² - (Σ x)² would cancel.
 template <class T, class Team>
 __global__ void __launch_bounds__(Team::threads) layer_norm_rows(LayerNorm<T> s) {
+  using V = Wide<T>;
   Team::by_row(s.count, s.width, [&](index row, index width) {
     const T *x = s.x + row * s.width;
     T *y = s.y + row * s.width;
-    const T mean = Team::template sum_over<T>(width, [&](index i) { return x[i]; }) / T(s.width);
-    const T squares = Team::template sum_over<T>(width, [&](index i) {
-      const T d = x[i] - mean;
+    const V n = V(s.width);
+    const V mean = Team::template sum_over<V>(width, [&](index i) { return widen(x[i]); }) / n;
+    const V squares = Team::template sum_over<V>(width, [&](index i) {
+      const V d = widen(x[i]) - mean;
       return d * d;
     });
-    const T rstd = 1 / root_of(squares / T(s.width) + T(s.eps));
-    Team::map(x, y, width, [&](index i, T v) {
+    const V rstd = 1 / root_of(squares / n + V(s.eps));
+    Team::map(x, y, width, [&](index i, V v) {
       v = (v - mean) * rstd;
-      v = s.w ? v * s.w[i] : v;
-      return s.b ? v + s.b[i] : v;
+      v = s.w ? v * widen(s.w[i]) : v;
+      return s.b ? v + widen(s.b[i]) : v;
     });
     if (Team::lane() == 0 && row < s.count)
-      s.mean[row] = mean, s.rstd[row] = rstd;
+      narrow(mean, s.mean[row]), narrow(rstd, s.rstd[row]);
   });
 }
 
 // With u = g w and x̂ = (x - mean) rstd:   gx = (u - mean u - x̂ mean(u x̂)) rstd.
 template <class T, class Team>
 __global__ void __launch_bounds__(Team::threads) layer_norm_grad_rows(LayerNormGrad<T> s) {
+  using V = Wide<T>;
   Team::by_row(s.count, s.width, [&](index row, index width) {
     const T *g = s.g + row * s.width, *x = s.x + row * s.width;
     T *gx = s.gx + row * s.width;
     const bool there = row < s.count;
-    const T mean = there ? s.mean[row] : T(0), rstd = there ? s.rstd[row] : T(0);
-    T plain = 0, both = 0;
+    const V mean = there ? widen(s.mean[row]) : V(0), rstd = there ? widen(s.rstd[row]) : V(0);
+    V plain = 0, both = 0;
     Team::over(width, [&](index i) {
-      const T u = s.w ? g[i] * s.w[i] : g[i];
+      const V u = s.w ? widen(g[i]) * widen(s.w[i]) : widen(g[i]);
       plain += u;
-      both += u * ((x[i] - mean) * rstd);
+      both += u * ((widen(x[i]) - mean) * rstd);
     });
-    plain = Team::sum(plain) / T(s.width);
-    both = Team::sum(both) / T(s.width);
-    Team::map(g, gx, width, [&](index i, T v) {
-      const T u = s.w ? v * s.w[i] : v;
-      return (u - plain - (x[i] - mean) * rstd * both) * rstd;
+    plain = Team::sum(plain) / V(s.width);
+    both = Team::sum(both) / V(s.width);
+    Team::map(g, gx, width, [&](index i, V v) {
+      const V u = s.w ? v * widen(s.w[i]) : v;
+      return (u - plain - (widen(x[i]) - mean) * rstd * both) * rstd;
     });
   });
 }
@@ -61,20 +64,21 @@ inline index slices_of(index rows) {
 
 template <class T>
 __global__ void __launch_bounds__(sum_columns *sum_rows)
-    layer_norm_slices(LayerNormGrad<T> s, T *partial, index slices) {
-  DYNAMIC_SHARED(T, shared); // [2][sum_rows][sum_columns]
+    layer_norm_slices(LayerNormGrad<T> s, Wide<T> *partial, index slices) {
+  using V = Wide<T>;
+  DYNAMIC_SHARED(V, shared); // [2][sum_rows][sum_columns]
   const int column = threadIdx.x % sum_columns, lane = threadIdx.x / sum_columns;
-  T *own = shared + lane * sum_columns + column;
+  V *own = shared + lane * sum_columns + column;
   const index tiles = (s.width + sum_columns - 1) / sum_columns;
   for (index i = blockIdx.x; i < tiles * slices; i += gridDim.x) {
     const index slice = i / tiles, c = i % tiles * sum_columns + column;
     const index begin = s.count * slice / slices, end = s.count * (slice + 1) / slices;
-    T gw = 0, gb = 0;
+    V gw = 0, gb = 0;
     if (c < s.width)
       for (index r = begin + lane; r < end; r += sum_rows) {
-        const T g = s.g[r * s.width + c];
+        const V g = widen(s.g[r * s.width + c]);
         gb += g;
-        gw += g * ((s.x[r * s.width + c] - s.mean[r]) * s.rstd[r]);
+        gw += g * ((widen(s.x[r * s.width + c]) - widen(s.mean[r])) * widen(s.rstd[r]));
       }
     own[0] = gw;
     own[sum_rows * sum_columns] = gb;
@@ -82,8 +86,8 @@ __global__ void __launch_bounds__(sum_columns *sum_rows)
     __syncthreads();
 #endif
     if (lane < 2 && c < s.width) { // one warp sums gw, another gb
-      const T *column_sums = shared + lane * sum_rows * sum_columns + column;
-      T sum = 0;
+      const V *column_sums = shared + lane * sum_rows * sum_columns + column;
+      V sum = 0;
       for (int r = 0; r < sum_rows; ++r)
         sum += column_sums[r * sum_columns];
       partial[(slice * 2 + lane) * s.width + c] = sum;
@@ -94,47 +98,47 @@ __global__ void __launch_bounds__(sum_columns *sum_rows)
 
 template <class T>
 __global__ void __launch_bounds__(128)
-    layer_norm_total(const T *partial, index slices, T *gw, T *gb, index width) {
+    layer_norm_total(const Wide<T> *partial, index slices, T *gw, T *gb, index width) {
   for (index i = index(blockIdx.x) * 128 + threadIdx.x; i < 2 * width;
        i += index(gridDim.x) * 128) {
-    T sum = 0;
+    Wide<T> sum = 0;
     for (index slice = 0; slice < slices; ++slice)
       sum += partial[slice * 2 * width + i];
-    (i < width ? gw[i] : gb[i - width]) = sum;
+    narrow(sum, i < width ? gw[i] : gb[i - width]);
   }
 }
 
 // ---- launchers
 
-template <class T> int layer_norm(const LayerNorm<T> &s, Stream stream) {
+template <class T> Status layer_norm(const LayerNorm<T> &s, Stream stream) {
   LAUNCH_ROWS(layer_norm_rows, s.count, s.width, s);
 }
 
-template <class T> std::size_t layer_norm_grad_space(const LayerNormGrad<T> &s) {
-  return sizeof(T) * 2 * s.width * slices_of(s.count);
+template <class T> index layer_norm_grad_space(index count, index width) {
+  return static_cast<index>(sizeof(Wide<T>)) * 2 * width * slices_of(count);
 }
 
-template <class T> int layer_norm_grad_x(const LayerNormGrad<T> &s, Stream stream) {
+template <class T> Status layer_norm_grad_x(const LayerNormGrad<T> &s, Stream stream) {
   LAUNCH_ROWS(layer_norm_grad_rows, s.count, s.width, s);
 }
 
-template <class T> int layer_norm_grad(const LayerNormGrad<T> &s, void *workspace, Stream stream) {
-  T *partial = static_cast<T *>(workspace);
-  const index slices = slices_of(s.count);
-  if (s.width == 0)
-    return 0;
-  if (const int status = layer_norm_grad_x(s, stream))
-    return status;
+template <class T>
+Status layer_norm_grad(const LayerNormGrad<T> &p, void *workspace, Stream stream) {
+  Wide<T> *partial = static_cast<Wide<T> *>(workspace);
+  const index slices = slices_of(p.count);
+  if (p.width == 0)
+    return {};
+  PASS(layer_norm_grad_x(p, stream));
   auto kernel = layer_norm_slices<T>;
-  const index tiles = (s.width + sum_columns - 1) / sum_columns;
+  const index tiles = (p.width + sum_columns - 1) / sum_columns;
   LAUNCH(kernel, grid_for(tiles * slices, 1), sum_columns * sum_rows,
-         2 * sum_rows * sum_columns * sizeof(T), stream_of(stream), s, partial, slices);
-  if (const int status = launched())
-    return status;
+         2 * sum_rows * sum_columns * sizeof(Wide<T>), stream_of(stream), p, partial, slices);
+  TRY(cudaGetLastError());
   auto total = layer_norm_total<T>;
-  LAUNCH(total, grid_for(2 * s.width, 128), 128, 0, stream_of(stream), partial, slices, s.gw, s.gb,
-         s.width);
-  return launched();
+  LAUNCH(total, grid_for(2 * p.width, 128), 128, 0, stream_of(stream), partial, slices, p.gw, p.gb,
+         p.width);
+  TRY(cudaGetLastError());
+  return {};
 }
 
 } // namespace tinygrad_ai::cuda

@@ -17,6 +17,9 @@ template <class Tensor> struct Batch {
   int size;
 };
 
+// Both are there: what the host said, and for a captured graph where it stands on the device.
+template <class List> ON_DEVICE double rate_of(const List &s) { return s.lr_at ? *s.lr_at : s.lr; }
+
 // f(tensor's number, its first element of this block, the end).
 template <class Tensor, class F> ON_DEVICE void own_chunk(const Batch<Tensor> &batch, const F &f) {
   int t = 0;
@@ -42,7 +45,8 @@ __global__ void __launch_bounds__(step_threads)
   DYNAMIC_SHARED(AdamNumbers<T>, shared);
   own_chunk(batch, [&](int t, index begin, index end) {
     if (threadIdx.x == 0) {
-      const double lr = *s.lr, step = double(s.step[t * s.step_stride]);
+      const AdamTensor<T> &at = batch.tensor[t];
+      const double lr = rate_of(s), step = double(at.step_at ? *at.step_at : at.step);
       AdamNumbers<T> n;
       n.rest1 = T(1 - s.beta1), n.beta2 = T(s.beta2), n.rest2 = T(1 - s.beta2), n.eps = T(s.eps);
       n.decay = s.decoupled ? T(0) : T(s.weight_decay);
@@ -75,8 +79,8 @@ template <class T>
 __global__ void __launch_bounds__(step_threads)
     sgd_step(const Batch<SgdTensor<T>> batch, SgdList<T> s) {
   own_chunk(batch, [&](int t, index begin, index end) {
-    const SgdTensor<T> &at = batch.tensor[t];
-    const T lr = T(*s.lr), decay = T(s.weight_decay), momentum = T(s.momentum);
+    const SgdTensor<T> at = batch.tensor[t];
+    const T lr = T(rate_of(s)), decay = T(s.weight_decay), momentum = T(s.momentum);
     const T take = T(1 - s.dampening);
     for (index i = begin + threadIdx.x; i < end; i += step_threads) {
       const T p = at.p[i];
@@ -96,7 +100,7 @@ __global__ void __launch_bounds__(step_threads)
     rmsprop_step(const Batch<RmsPropTensor<T>> batch, RmsPropList<T> s) {
   own_chunk(batch, [&](int t, index begin, index end) {
     const RmsPropTensor<T> &at = batch.tensor[t];
-    const T lr = T(*s.lr), decay = T(s.weight_decay), momentum = T(s.momentum), eps = T(s.eps);
+    const T lr = T(rate_of(s)), decay = T(s.weight_decay), momentum = T(s.momentum), eps = T(s.eps);
     const T alpha = T(s.alpha), rest = T(1 - s.alpha);
     for (index i = begin + threadIdx.x; i < end; i += step_threads) {
       const T p = at.p[i], g = decay != 0 ? at.g[i] + decay * p : at.g[i];
@@ -117,49 +121,42 @@ __global__ void __launch_bounds__(step_threads)
 
 // ---- launchers
 
-// launch(batch, blocks, first tensor) for the tensors of a list, some dozens at a time.
-template <class Tensor, class F> int in_batches(const Tensor *tensors, index size,
-                                                const F &launch) {
+constexpr std::size_t most_arguments = 4096; // bytes, for a kernel
+
+// launch(batch, blocks) for the tensors of a list, some dozens at a time.
+template <class Tensor, class F>
+Status in_batches(const Tensor *tensors, index size, const F &launch) {
   for (index begin = 0; begin < size; begin += most_tensors) {
     Batch<Tensor> batch{};
     batch.size = static_cast<int>(size - begin < most_tensors ? size - begin : most_tensors);
     for (int i = 0; i < batch.size; ++i) {
       batch.tensor[i] = tensors[begin + i];
-      const index blocks = (tensors[begin + i].count + step_chunk - 1) / step_chunk;
+      const index blocks = pieces(tensors[begin + i].count, step_chunk);
       batch.first[i + 1] = batch.first[i] + static_cast<unsigned>(blocks);
     }
-    if (batch.first[batch.size] == 0)
-      continue;
-    if (const int status = launch(batch, batch.first[batch.size], begin))
-      return status;
+    if (batch.first[batch.size] > 0)
+      PASS(launch(batch, batch.first[batch.size]));
   }
-  return 0;
+  return {};
 }
 
-template <class T> int adam(const AdamList<T> &s, Stream stream) {
-  return in_batches(s.tensors, s.size, [&](const auto &batch, unsigned blocks, index begin) {
-    AdamList<T> part = s;
-    part.step += begin * s.step_stride;
-    auto kernel = adam_step<T>;
-    LAUNCH(kernel, blocks, step_threads, sizeof(AdamNumbers<T>), stream_of(stream), batch, part);
-    return launched();
-  });
-}
+#define LAUNCH_STEP(kernel_of, Tensor, List, shared, s, stream)                                    \
+  static_assert(sizeof(Batch<Tensor<T>>) + sizeof(List<T>) <= most_arguments);                     \
+  return in_batches((s).tensors, (s).size, [&](const auto &batch, unsigned blocks) -> Status {     \
+    auto kernel = kernel_of<T>;                                                                    \
+    LAUNCH(kernel, blocks, step_threads, shared, stream_of(stream), batch, s);                     \
+    TRY(cudaGetLastError());                                                                       \
+    return {};                                                                                     \
+  })
 
-template <class T> int sgd(const SgdList<T> &s, Stream stream) {
-  return in_batches(s.tensors, s.size, [&](const auto &batch, unsigned blocks, index) {
-    auto kernel = sgd_step<T>;
-    LAUNCH(kernel, blocks, step_threads, 0, stream_of(stream), batch, s);
-    return launched();
-  });
+template <class T> Status adam(const AdamList<T> &s, Stream stream) {
+  LAUNCH_STEP(adam_step, AdamTensor, AdamList, sizeof(AdamNumbers<T>), s, stream);
 }
-
-template <class T> int rmsprop(const RmsPropList<T> &s, Stream stream) {
-  return in_batches(s.tensors, s.size, [&](const auto &batch, unsigned blocks, index) {
-    auto kernel = rmsprop_step<T>;
-    LAUNCH(kernel, blocks, step_threads, 0, stream_of(stream), batch, s);
-    return launched();
-  });
+template <class T> Status sgd(const SgdList<T> &s, Stream stream) {
+  LAUNCH_STEP(sgd_step, SgdTensor, SgdList, 0, s, stream);
+}
+template <class T> Status rmsprop(const RmsPropList<T> &s, Stream stream) {
+  LAUNCH_STEP(rmsprop_step, RmsPropTensor, RmsPropList, 0, s, stream);
 }
 
 } // namespace tinygrad_ai::cuda

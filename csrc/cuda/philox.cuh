@@ -26,85 +26,51 @@ __host__ ON_DEVICE Words philox(Words c, u32 key0, u32 key1) {
   return c;
 }
 
-// Block `i` of a draw: the counter is offset + i, the key is the seed.
-__host__ ON_DEVICE Words random_block(u64 seed, u64 offset, index i) {
-  const u64 at = offset + static_cast<u64>(i);
+// Block `i` of a draw: the counter is its place, the key is the seed.
+__host__ ON_DEVICE Words random_block(u64 seed, u64 first, index i) {
+  const u64 at = first + static_cast<u64>(i);
   return philox({{u32(at), u32(at >> 32), 0, 0}}, u32(seed), u32(seed >> 32));
 }
+ON_DEVICE u64 first_block(const Random &s) { return s.offset + (s.base ? *s.base : 0); }
 
 // In [0, 1): the upper bits, as many as the type holds, so that nothing rounds up to 1.
 ON_DEVICE float unit(u32 bits) { return (bits >> 8) * 0x1p-24f; }
 ON_DEVICE double unit(u32 high, u32 low) { return ((u64(high) << 32 | low) >> 11) * 0x1p-53; }
 
-// f(block) for each block of random words: a thread makes one and uses it up.
-template <class F> ON_DEVICE void each_block(index count, const F &f) {
-  const index step = index(gridDim.x) * element_threads;
-  for (index i = index(blockIdx.x) * element_threads + threadIdx.x; i < count; i += step)
-    f(i);
-}
-
-__global__ static void __launch_bounds__(element_threads)
-    uniform_floats(Random s, float *y, index count) {
-  each_block((count + 3) / 4, [&](index block) {
-    const Words r = random_block(*s.seed, *s.offset, block);
+// y[i] = f(words, i's place among them) for all i below count, `each` numbers from four words: a
+// thread makes a block of words and uses it up.
+template <int each, class T, class F>
+ON_DEVICE void draw(const Random &s, T *y, index count, const F &f) {
+  const u64 first = first_block(s);
+  const index step = index(gridDim.x) * element_threads, blocks = (count + each - 1) / each;
+  for (index i = index(blockIdx.x) * element_threads + threadIdx.x; i < blocks; i += step) {
+    const Words words = random_block(s.seed, first, i);
 #pragma unroll
-    for (int k = 0; k < 4; ++k)
-      if (block * 4 + k < count)
-        y[block * 4 + k] = unit(r.w[k]);
-  });
-}
-
-__global__ static void __launch_bounds__(element_threads)
-    uniform_doubles(Random s, double *y, index count) {
-  each_block((count + 1) / 2, [&](index block) {
-    const Words r = random_block(*s.seed, *s.offset, block);
-#pragma unroll
-    for (int k = 0; k < 2; ++k)
-      if (block * 2 + k < count)
-        y[block * 2 + k] = unit(r.w[2 * k], r.w[2 * k + 1]);
-  });
-}
-
-__global__ static void __launch_bounds__(element_threads)
-    keep_elements(Random s, unsigned char *keep, index count, float drop) {
-  each_block((count + 3) / 4, [&](index block) {
-    const Words r = random_block(*s.seed, *s.offset, block);
-#pragma unroll
-    for (int k = 0; k < 4; ++k)
+    for (int k = 0; k < each; ++k)
 #ifdef PLANT_MASK_BOUND
-      if (block * 4 + k <= count)
+      if (i * each + k <= count)
 #else
-      if (block * 4 + k < count)
+      if (i * each + k < count)
 #endif
-        keep[block * 4 + k] = unit(r.w[k]) >= drop;
-  });
-}
-
-__global__ static void __launch_bounds__(element_threads)
-    add_to_counters(u64 *counters, index count, u64 by) {
-  each_block(count, [&](index i) { counters[i] += by; });
-}
-
-// ---- launchers
-
-// Enough for floats, doubles and masks.
-inline index random_blocks(index count) { return (count + 1) / 2; }
-
-template <class T> int uniform(const Random &s, T *y, index count, Stream stream) {
-  if constexpr (sizeof(T) == sizeof(float)) {
-    LAUNCH_ELEMENTS(uniform_floats, (count + 3) / 4, stream, s, y, count);
-  } else {
-    LAUNCH_ELEMENTS(uniform_doubles, (count + 1) / 2, stream, s, y, count);
+        y[i * each + k] = f(words, k);
   }
 }
 
-inline int dropout_mask(const Random &s, unsigned char *keep, index count, double drop,
-                        Stream stream) {
-  LAUNCH_ELEMENTS(keep_elements, (count + 3) / 4, stream, s, keep, count, float(drop));
+__global__ static void __launch_bounds__(element_threads)
+    draw_words(Random s, u32 *y, index count) {
+  draw<4>(s, y, count, [](const Words &r, int k) { return r.w[k]; });
 }
-
-inline int advance(std::uint64_t *counters, index count, std::uint64_t by, Stream stream) {
-  LAUNCH_ELEMENTS(add_to_counters, count, stream, counters, count, by);
+__global__ static void __launch_bounds__(element_threads)
+    draw_floats(Random s, float *y, index count) {
+  draw<4>(s, y, count, [](const Words &r, int k) { return unit(r.w[k]); });
+}
+__global__ static void __launch_bounds__(element_threads)
+    draw_doubles(Random s, double *y, index count) {
+  draw<2>(s, y, count, [](const Words &r, int k) { return unit(r.w[2 * k], r.w[2 * k + 1]); });
+}
+__global__ static void __launch_bounds__(element_threads)
+    draw_below(Random s, unsigned char *y, index count, u64 limit) {
+  draw<4>(s, y, count, [limit](const Words &r, int k) -> unsigned char { return r.w[k] < limit; });
 }
 
 } // namespace tinygrad_ai::cuda

@@ -2,7 +2,9 @@
 
 #pragma once
 
+#include "half.cuh"
 #include "kernels.h"
+#include "launch.cuh"
 #include "math.cuh"
 
 namespace tinygrad_ai::cuda {
@@ -107,11 +109,16 @@ template <int lanes> struct Team {
       f(i);
   }
 
-  // y[i] = f(i, x[i])
+  // y[i] = f(i, x[i]), f in the type that T is computed in
   template <class T, class F>
   ON_DEVICE static void map(const T *x, T *y, index width, const F &f) {
     in_fours<T>(
-        lane(), width, lanes, [&](index i) { return x[i]; }, [&](index i, T v) { y[i] = f(i, v); });
+        lane(), width, lanes, [&](index i) { return x[i]; },
+        [&](index i, T v) { narrow(f(i, widen(v)), y[i]); });
+  }
+  template <class T> ON_DEVICE static void copy(const T *x, T *y, index width) {
+    in_fours<T>(
+        lane(), width, lanes, [&](index i) { return x[i]; }, [&](index i, T v) { y[i] = v; });
   }
 
   // f(row, width): all teams come equally often, past the last row with a width of 0, because
@@ -126,7 +133,7 @@ template <int lanes> struct Team {
 };
 
 // launch(Team) with the team that suits the width of the rows.
-template <class F> int with_team(index width, const F &launch) {
+template <class F> Status with_team(index width, const F &launch) {
   if (width <= 32)
     return launch(Team<8>{});
   if (width <= 1024)
@@ -139,13 +146,14 @@ constexpr std::size_t team_shared = 256 / warp * sizeof(double);
 // The body of a launcher of kernel_of<T, Team>, which returns at once where there are no rows.
 #define LAUNCH_ROWS(kernel_of, count, width, ...)                                                  \
   if ((count) == 0)                                                                                \
-    return 0;                                                                                      \
-  return with_team(width, [&](auto team) {                                                         \
+    return {};                                                                                     \
+  return with_team(width, [&](auto team) -> Status {                                               \
     using Team = decltype(team);                                                                   \
     auto kernel = kernel_of<T, Team>;                                                              \
     LAUNCH(kernel, grid_for(count, Team::teams), Team::threads, team_shared, stream_of(stream),    \
            __VA_ARGS__);                                                                           \
-    return launched();                                                                             \
+    TRY(cudaGetLastError());                                                                       \
+    return {};                                                                                     \
   })
 
 } // namespace tinygrad_ai::cuda

@@ -136,6 +136,12 @@ inline void status(const std::string &what, int got, int want = 0) {
   }
 }
 
+// A status that is told with its file and line.
+template <class S> auto status(const std::string &what, const S &got)
+    -> decltype(got.code, void()) {
+  status(what, got.code);
+}
+
 template <class... Parts> std::string name(const Parts &...parts) {
   std::string text;
   ((text += std::string(text.empty() ? "" : " ") + parts), ...);

@@ -1,6 +1,6 @@
 // The kernels of elementwise.cuh and philox.cuh on the CPU.
 
-#include "../../csrc/cuda/philox.cuh"
+#include "../../csrc/cuda/philox.cu"
 #include "check.h"
 
 using namespace tinygrad_ai;
@@ -97,36 +97,41 @@ static void known_answers() {
   }
 }
 
-static void draws(long n) {
-  Array<std::uint64_t> seed(1, 1234567890123), offset(1, ~0u - 3ull); // its carry is drawn, too
-  const cuda::Random random{seed, offset};
+static void draws(long n, bool far) {
+  const std::uint64_t seed = 1234567890123, offset = ~0u - 3ull; // its carry is drawn, too
+  Array<std::uint64_t> base(1, 1ull << 40);
+  const cuda::Random random{seed, far ? offset - base[0] : offset, far ? base.data() : nullptr};
   Array<float> y(n, NAN);
   Array<double> z(n, NAN);
-  Array<unsigned char> keep(n, 7);
-  status("uniform", cuda::uniform<float>(random, y, n, nullptr));
-  status("uniform", cuda::uniform<double>(random, z, n, nullptr));
-  status("mask", cuda::dropout_mask(random, keep, n, 0.3, nullptr));
-  auto word = [&](long block, long i) {
-    return cuda::random_block(seed[0], offset[0], block).w[i];
+  Array<unsigned char> below(n, 7), all(n, 7), none(n, 7);
+  Array<std::uint32_t> words(n, 7);
+  status("words", cuda::random_words(random, words, n, nullptr));
+  status("uniform", cuda::uniform(random, y, n, nullptr));
+  status("uniform", cuda::uniform(random, z, n, nullptr));
+  status("below", cuda::below(random, below, n, 1288490189, nullptr));
+  status("below", cuda::below(random, all, n, 1ull << 32, nullptr));
+  status("below", cuda::below(random, none, n, 0, nullptr));
+  auto word = [&](long i, int each) {
+    return cuda::random_block(seed, offset, i / each).w[i % each * (4 / each)];
   };
-  same("uniform", y, [&](long i) { return (word(i / 4, i % 4) >> 8) / 16777216.0; }, 0);
+  same("words", words, [&](long i) { return word(i, 4); }, 0);
+  same("uniform", y, [&](long i) { return (word(i, 4) >> 8) / 16777216.0; }, 0);
   same(
       "uniform of doubles", z,
       [&](long i) {
-        return (word(i / 2, i % 2 * 2) * 0x1p32 + word(i / 2, i % 2 * 2 + 1)) * 0x1p-64;
+        const auto low = cuda::random_block(seed, offset, i / 2).w[i % 2 * 2 + 1];
+        return (word(i, 2) * 0x1p32 + low) * 0x1p-64;
       },
       0x1p-53);
-  same("mask", keep, [&](long i) { return y[i] >= 0.3f; }, 0);
-  const auto before = offset[0];
-  status("advance", cuda::advance(offset, 1, cuda::random_blocks(n), nullptr));
-  status("advanced", offset[0] == before + (n + 1) / 2, true);
+  same("below", below, [&](long i) { return word(i, 4) < 1288490189u; }, 0);
+  same("all below", all, [&](long) { return 1; }, 0);
+  same("none below", none, [&](long) { return 0; }, 0);
 }
 
 static void moments() {
   const long n = 20000;
-  Array<std::uint64_t> seed(1, 5), offset(1, 0);
   Array<float> y(n);
-  status("uniform", cuda::uniform<float>({seed, offset}, y, n, nullptr));
+  status("uniform", cuda::uniform({5, 0, nullptr}, y, n, nullptr));
   double mean = 0, square = 0, next = 0;
   for (long i = 0; i < n; ++i)
     mean += y[i] / n, square += y[i] * y[i] / n, next += y[i] * y[(i + 1) % n] / n;
@@ -139,10 +144,10 @@ int main() {
   return check::run([] {
     known_answers();
     if (check::few)
-      return dropouts(257), draws(1543), activations(1, 7, 0);
+      return dropouts(257), draws(1543, true), activations(1, 7, 0);
     moments();
     for (long n : {0, 1, 3, 4, 5, 255, 257, 1543})
-      dropouts(n), draws(n);
+      dropouts(n), draws(n, n % 2);
     activations(0, 3, 0), activations(1, 1, 0), activations(1, 1031, 0), activations(7, 37, 5);
     far_rows();
   });

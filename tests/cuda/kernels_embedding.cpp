@@ -1,6 +1,6 @@
 // The kernels of embedding.cuh on the CPU: rows used never, once and often, and padding.
 
-#include "../../csrc/cuda/embedding.cuh"
+#include "../../csrc/cuda/embedding.cu"
 #include "check.h"
 
 #include <algorithm>

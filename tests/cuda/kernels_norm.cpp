@@ -39,7 +39,7 @@ static void norms(long rows, long width, bool affine) {
     same(size + " rstd", rstd, [&](long i) { return r[i]; }, 1e-4);
   }
   const LayerNormGrad<float> grad{g, x, ws, mean, rstd, gx, gw, gb, rows, width};
-  Array<float> space(cuda::layer_norm_grad_space(grad) / sizeof(float), NAN);
+  Array<float> space(cuda::layer_norm_grad_space<float>(rows, width) / sizeof(float), NAN);
   status(size, cuda::layer_norm_grad(grad, space, nullptr));
   same(
       size + " gx", gx,

@@ -38,17 +38,16 @@ static void adam(const std::vector<long> &sizes, bool amsgrad, double decay, boo
   std::list<Tensor> tensors(sizes.begin(), sizes.end());
   std::vector<cuda::AdamTensor<float>> list;
   const long n = static_cast<long>(sizes.size());
-  const bool each = !amsgrad; // a step for each tensor, or one for all
+  const bool far = amsgrad; // the numbers stand on the device
   Array<double> lr(1, 0.01);
-  Array<long> step(each ? n : 1, 3);
+  Array<long> step(n);
   const double b1 = 0.9, b2 = 0.99, eps = 1e-8;
   long t = 0;
   for (auto &x : tensors) {
-    if (each)
-      step[t] = 1 + t % 5;
-    const double s = step[each ? t : 0];
+    const double s = step[t] = 1 + t % 5;
+    list.push_back({x.p, x.g, x.m, x.v, amsgrad ? x.top.data() : nullptr, x.p.size(),
+                    far ? 99 : step[t], far ? step.data() + t : nullptr});
     ++t;
-    list.push_back({x.p, x.g, x.m, x.v, amsgrad ? x.top.data() : nullptr, x.p.size()});
     for (long i = 0; i < x.p.size(); ++i) {
       double &p = x.want_p[i], &m = x.want_m[i], &v = x.want_v[i], g = x.g[i];
       if (decoupled)
@@ -63,9 +62,9 @@ static void adam(const std::vector<long> &sizes, bool amsgrad, double decay, boo
       p -= lr[0] * m / (1 - std::pow(b1, s)) / (std::sqrt(u / (1 - std::pow(b2, s))) + eps);
     }
   }
-  status("adam", cuda::adam(cuda::AdamList<float>{list.data(), n, lr, step, each ? 1 : 0, b1, b2,
-                                                  eps, decay, decoupled},
-                            nullptr));
+  const cuda::AdamList<float> all{
+      list.data(), n, far ? 99 : lr[0], far ? lr.data() : nullptr, b1, b2, eps, decay, decoupled};
+  status("adam", cuda::adam(all, nullptr));
   for (auto &x : tensors)
     x.compare(name("adam", of(x.p.size())));
 }
@@ -88,9 +87,11 @@ static void sgd(const std::vector<long> &sizes, double momentum, double decay, b
       x.want_p[i] -= lr[0] * g;
     }
   }
-  status("sgd",
-         cuda::sgd(cuda::SgdList<float>{list.data(), t, lr, momentum, dampening, decay, nesterov},
-                   nullptr));
+  const bool far = nesterov;
+  const cuda::SgdList<float> all{
+      list.data(), t,     far ? 99 : lr[0], far ? lr.data() : nullptr, momentum,
+      dampening,   decay, nesterov};
+  status("sgd", cuda::sgd(all, nullptr));
   for (auto &x : tensors)
     x.compare(name("sgd", of(x.p.size())));
 }
@@ -118,8 +119,14 @@ static void rmsprop(const std::vector<long> &sizes, bool centered, double moment
       x.want_p[i] -= lr[0] * move;
     }
   }
-  const cuda::RmsPropList<float> all{
-      list.data(), static_cast<long>(sizes.size()), lr, alpha, eps, decay, momentum};
+  const cuda::RmsPropList<float> all{list.data(),
+                                     static_cast<long>(sizes.size()),
+                                     centered ? 99 : lr[0],
+                                     centered ? lr.data() : nullptr,
+                                     alpha,
+                                     eps,
+                                     decay,
+                                     momentum};
   status("rmsprop", cuda::rmsprop(all, nullptr));
   for (auto &x : tensors)
     x.compare(name("rmsprop", of(x.p.size())));

@@ -75,6 +75,7 @@ static void cross_entropies(long rows, long classes, bool weighted, bool mean) {
   same("loss " + size, loss, one);
   same("total " + size, total, [&](long) { return mean ? all / weights : all; });
   Array<double> space(1);
+  static_assert(cuda::cross_entropy_grad_space == sizeof(double));
   status(size,
          cuda::cross_entropy_grad(CrossEntropyGrad<float>{g, x, 0, labels, y, mean, rows, classes},
                                   space, nullptr));

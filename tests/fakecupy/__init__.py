@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
-from .array import ndarray
+from .array import ndarray as ndarray
 from .device import World, make_cuda
 from .functions import fill_namespace, make_cupyx
 

@@ -39,6 +39,8 @@ def function(name: str, work: Any, keywords: list[str] | None) -> Any:
                 raise TypeError(f"{name}() got an unexpected keyword argument {key!r}")
         if name == "unique" and kwargs.get("axis") is None:
             kwargs.pop("axis", None)
+        if name == "argsort":
+            kwargs["kind"] = "stable"  # as CuPy's always is
         given = {k: unwrapped(v, name) for k, v in kwargs.items()}
         plain = unwrapped(args, name)
         if name in LIBRARY:

@@ -19,6 +19,10 @@ from . import cuda as cuda
 from . import dtypes, kernels
 from . import fused_cuda as fused_cuda
 from . import fused_cuda_linear as fused_cuda_linear
+from . import fused_cuda_optim as fused_cuda_optim
+from . import fused_cuda_pointwise as fused_cuda_pointwise
+from . import fused_cuda_random as fused_cuda_random
+from . import fused_cuda_rows as fused_cuda_rows
 from . import kernels_nn as kernels_nn
 from . import kernels_optim as kernels_optim
 from . import kernels_random as kernels_random

@@ -45,11 +45,11 @@ class Capture:
         self.counts.append(Counts(steps, self.be.empty((len(steps),), "int64")))
         return self.counts[-1].array
 
-    def stream(self, counter: Any) -> Any:
-        """How far a stream of random numbers has come since the capture began."""
+    def stream(self, counter: Any) -> int:
+        """Where on the GPU stands how far a stream of random numbers has come since the capture."""
         if id(counter) not in self.streams:
             self.streams[id(counter)] = Stream(counter, self.be.empty((), "uint64"))
-        return self.streams[id(counter)].array
+        return self.be.address_of(self.streams[id(counter)].array)
 
     def refresh(self) -> None:
         """Before a replay: brings what has changed to the GPU; CaptureError for what cannot be."""

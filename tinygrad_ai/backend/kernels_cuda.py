@@ -167,12 +167,20 @@ def logcumsumexp(be: Any, x: Any, dim: int) -> Any:
 def embedding_grad(
     be: Any, g: Any, index: Any, padding: int | None, by_frequency: bool, rows: int
 ) -> Any:
+    """CuPy has no `reduceat`, and its `scatter_add` adds in no fixed order: running sums of the
+    gradients in the order of their rows (Hillis & Steele), the last of which is the row's."""
     flat, places = shares(be, g, index, by_frequency, rows)
-    if padding is not None:
-        flat = be.where((places != padding)[:, None], flat, 0).astype(g.dtype)
     y = be.zeros((rows, g.shape[-1]), g.dtype)
-    if places.size:
-        be.scatter_sum(y, (places,), flat)
+    order = be.argsort(places)
+    ordered, sums, step = places[order], flat[order], 1
+    while step < places.size:
+        same = (ordered[step:] == ordered[:-step])[:, None]
+        more = be.where(same, sums[:-step], 0).astype(g.dtype)
+        sums, step = be.concatenate([sums[:step], sums[step:] + more]), 2 * step
+    last = be.flatnonzero(be.diff(ordered, append=be.full(1, rows, ordered.dtype)))
+    y[ordered[last]] = sums[last]
+    if padding is not None:
+        y[padding] = 0
     return y
 
 
@@ -198,8 +206,6 @@ def windows(
 def complete(be: Any) -> None:
     """The entries that are not functions of arrays alone."""
     be.linalg = checked_linalg(be)
-    if hasattr(be.xp, "ElementwiseKernel"):
-        be.mixed = partial_mix(be.xp)
     for name in ("sgd_step", "rmsprop_step", "adam_step"):
         setattr(be, name, stepping(be, getattr(be, name)))
 
@@ -220,30 +226,14 @@ def checked_linalg(be: Any) -> SimpleNamespace:
     return SimpleNamespace(**found)
 
 
-def partial_mix(cupy: Any) -> Callable[[Any, int], Any]:
-    """The random bits of `kernels_random.mixed` in one pass over memory."""
-    work = cupy.ElementwiseKernel(
-        "uint64 start",
-        "uint64 y",
-        "unsigned long long z = start + i * 0x9E3779B97F4A7C15ULL;"
-        "z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9ULL;"
-        "z = (z ^ (z >> 27)) * 0x94D049BB133111EBULL;"
-        "y = z ^ (z >> 31);",
-        "tinygrad_ai_mixed",
-    )
-    return lambda start, count: work(cupy.uint64(start), size=count)
-
-
 def stepping(be: Any, step: Any) -> Any:
-    """An optimizer's step with the parameters' own GPU as the current device."""
+    """An optimizer's step with each parameter's own GPU as the current device."""
 
-    def call(p: Any, *arrays: Any, **numbers: Any) -> None:
-        if not isinstance(p, list):
-            with be.xp.cuda.Device(p.device.id):
-                return step(p, *arrays, **numbers)
-        t = numbers.pop("t")
+    def call(p: list[Any], *arrays: Any, **numbers: Any) -> None:
+        each = {name: numbers.pop(name) for name in ("t", "first") if name in numbers}
         for i, one in enumerate(p):
+            mine = {name: values[i : i + 1] for name, values in each.items()}
             with be.xp.cuda.Device(one.device.id):
-                step([one], *[a[i : i + 1] for a in arrays], t=t[i : i + 1], **numbers)
+                step([one], *[a[i : i + 1] for a in arrays], **mine, **numbers)
 
     return call

@@ -25,21 +25,23 @@ def log_softmax(be: Any, x: Any, dim: int) -> Any:
     return z
 
 
-def row_weights(
-    be: Any, labels: Any, classes: int, dtype: Any, weight: Any, ignore: int
-) -> tuple[Any, Any]:
-    """Labels that may index, and each row's weight: that of its class, 0 where it is ignored.
-
-    RangeError for a label that is neither `ignore` nor in [0, classes).
-    """
-    counts = labels != ignore
-    wrong = counts & ((labels < 0) | (labels >= classes))
+def check_labels(labels: Any, classes: int, ignore: int) -> None:
+    """RangeError for a label that is neither `ignore` nor in [0, classes)."""
+    wrong = (labels != ignore) & ((labels < 0) | (labels >= classes))
     if may_wait() and wrong.any():
         at = int(wrong.argmax())
         raise RangeError(
             f"expected labels from 0 to {classes - 1}, got {int(labels[at])} at position {at}",
             "the last layer needs as many outputs as there are classes",
         )
+
+
+def row_weights(
+    be: Any, labels: Any, classes: int, dtype: Any, weight: Any, ignore: int
+) -> tuple[Any, Any]:
+    """Labels that may index, and each row's weight: that of its class, 0 where it is ignored."""
+    check_labels(labels, classes, ignore)
+    counts = labels != ignore
     safe = be.xp.where(counts, labels, 0)
     return safe, (counts if weight is None else counts * weight[safe]).astype(dtype)
 

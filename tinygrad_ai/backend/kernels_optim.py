@@ -1,4 +1,4 @@
-"""One step of the common optimizers on one array, in place: what the compiled ones must equal."""
+"""One step of the common optimizers, in place: what the compiled ones must equal."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ from .kernels import kernel
 
 @kernel
 def sgd_step(
-    be: Any, p: Any, g: Any, velocity: Any, *, lr: float, momentum: float, dampening: float,
-    weight_decay: float, nesterov: bool, first: bool,
+    be: Any, p: Any, g: Any, velocity: Any, *, first: Any, lr: Any, **numbers: Any
+) -> None:
+    """Lists of arrays, velocity also of Nones, and whether it is each one's first step.
+
+    v = μ v + (1 - τ) g (v = g at first);   p -= lr v, or lr (g + μ v) for Nesterov.
+    """
+    for arrays in zip(p, g, velocity, first, strict=True):
+        _sgd(be, *arrays, lr=float(lr), **numbers)
+
+
+def _sgd(
+    be: Any, p: Any, g: Any, velocity: Any, first: bool, *, lr: float, momentum: float,
+    dampening: float, weight_decay: float, nesterov: bool,
 ) -> None:  # fmt: skip
-    """v = μ v + (1 - τ) g (v = g at first);   p -= lr v, or lr (g + μ v) for Nesterov."""
     if weight_decay:
         g = g + weight_decay * p
     if velocity is not None:
@@ -28,14 +38,15 @@ def sgd_step(
 
 @kernel
 def adam_step(
-    be: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, *, t: Any, **numbers: Any
+    be: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, *, t: Any, lr: Any, **numbers: Any
 ) -> None:
-    """Lists of arrays, v_max also of Nones, and how many steps each has had with this one.
+    """Lists of arrays, v_max also of Nones, and how many steps each has had with this one. On a GPU
+    t and lr may be arrays there: int64 (n,) and float64 ().
 
     m = β₁m + (1-β₁)g;  v = β₂v + (1-β₂)g²;  p -= lr m̂ / (√v̂ + ε), hats divide by 1 - βᵗ.
     """
     for arrays in zip(p, g, m, v, v_max, t, strict=True):
-        _adam(be, *arrays, **numbers)
+        _adam(be, *arrays, lr=float(lr), **numbers)
 
 
 def _adam(
@@ -53,6 +64,7 @@ def _adam(
         be.maximum(v_max, v, out=v_max)
         v = v_max
     root = be.sqrt(v)
+    step = int(step)
     root /= math.sqrt(1 - beta2**step)
     root += eps
     be.divide(m, root, out=root)
@@ -62,10 +74,20 @@ def _adam(
 
 @kernel
 def rmsprop_step(
+    be: Any, p: Any, g: Any, square: Any, mean: Any, velocity: Any, *, lr: Any, **numbers: Any
+) -> None:
+    """Lists of arrays, mean and velocity also of Nones.
+
+    s = αs + (1-α)g²;  p -= lr g / (√s + ε); centered: s less the squared mean of g.
+    """
+    for arrays in zip(p, g, square, mean, velocity, strict=True):
+        _rmsprop(be, *arrays, lr=float(lr), **numbers)
+
+
+def _rmsprop(
     be: Any, p: Any, g: Any, square: Any, mean: Any, velocity: Any, *, lr: float, alpha: float,
     eps: float, weight_decay: float, momentum: float,
 ) -> None:  # fmt: skip
-    """s = αs + (1-α)g²;  p -= lr g / (√s + ε); centered: s less the squared mean of g."""
     if weight_decay:
         g = g + weight_decay * p
     square *= alpha

@@ -197,14 +197,16 @@ def adam_step(plain: Any, *lists: Any, **numbers: Any) -> None:
         plain(*lists, **numbers)
 
 
-def sgd_step(plain: Any, *arrays: Any, **numbers: Any) -> None:
-    if not module.sgd(*arrays, **numbers):
-        plain(*arrays, **numbers)
+def sgd_step(plain: Any, *lists: Any, first: Any, **numbers: Any) -> None:
+    for *arrays, begin in zip(*lists, first, strict=True):
+        if not module.sgd(*arrays, first=begin, **numbers):
+            plain(*[[a] for a in arrays], first=[begin], **numbers)
 
 
-def rmsprop_step(plain: Any, *arrays: Any, **numbers: Any) -> None:
-    if not module.rmsprop(*arrays, **numbers):
-        plain(*arrays, **numbers)
+def rmsprop_step(plain: Any, *lists: Any, **numbers: Any) -> None:
+    for arrays in zip(*lists, strict=True):
+        if not module.rmsprop(*arrays, **numbers):
+            plain(*[[a] for a in arrays], **numbers)
 
 
 ENTRIES: list[Callable[..., Any]] = [

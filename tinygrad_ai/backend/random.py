@@ -1,6 +1,6 @@
 """Random numbers: one generator per stream. On the CPU it is NumPy's PCG64; on a GPU a counter that
-is hashed (`kernels_random.mixed`), so that every number is computed by itself and the state is two
-integers.
+is hashed (`kernels_random.random_words`), so that every number is computed by itself and the state
+is two integers.
 
 Draws happen when they are called for, in call order; the same seed gives the same numbers. Each
 GPU has a default stream of its own, which `manual_seed` starts with the others.
@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, DeviceError
-from . import cuda, moved, on
+from . import capture, cuda, moved, on
 from .device import device as Device
+from .kernels_random import Start
 
 
 class Generator:
@@ -69,32 +70,35 @@ class Generator:
 
 class Counter:
     """A stream on a GPU, with those of NumPy's methods that are used. It is its own
-    `bit_generator`: the state is where the counter started and how far it has come."""
+    `bit_generator`: the state is the key and how many blocks of words were drawn.
+
+    While a step is captured, the address on the GPU of a 64-bit number goes with each draw, and is
+    added to the block's: what it holds at a replay says which numbers are drawn there."""
 
     def __init__(self, device: Device, seed: int) -> None:
-        self.device, self.at = device, 0
-        # Neighbouring seeds must not give neighbouring stretches of one sequence.
-        self.key = int(np.random.PCG64(seed % 2**64).random_raw())
+        self.device, self.at, self.key = device, 0, seed % 2**64
         self.bit_generator = self
 
     @property
     def state(self) -> dict[str, Any]:
-        return {"bit_generator": "counter", "key": self.key, "at": self.at}
+        return {"bit_generator": "philox", "key": self.key, "at": self.at}
 
     @state.setter
     def state(self, state: dict[str, Any]) -> None:
-        if state["bit_generator"] != "counter":
-            raise ValueError("it was taken on another device")
+        if state["bit_generator"] != "philox":
+            raise ValueError("it was taken on another device, or by another version")
         self.key, self.at = int(state["key"]), int(state["at"])
 
-    def start(self, count: int) -> int:
-        """Where the next `count` words begin."""
-        begin, self.at = self.key + self.at * 0x9E3779B97F4A7C15, self.at + count
-        return begin % 2**64
+    def start(self, count: int) -> Start:
+        """Where the next `count` numbers of up to 64 bits begin: two from each block."""
+        base = capture.active[-1].stream(self) if capture.active else 0
+        begin = Start(self.key, self.at, base)
+        self.at = (self.at + (count + 1) // 2) % 2**64
+        return begin
 
     def host(self) -> np.random.Generator:
         """A generator of NumPy's for what a GPU has no short formula for."""
-        return np.random.default_rng(self.start(1))
+        return np.random.default_rng(self.start(1)[:2])
 
     def random(self, shape: Any = (), dtype: Any = np.float64) -> Any:
         return on(self.device).uniform(self.start(math.prod(shape)), shape, dtype)

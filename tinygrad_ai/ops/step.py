@@ -1,7 +1,8 @@
-"""The optimizers' arithmetic: one parameter's update in place, through the backend's table."""
+"""The optimizers' arithmetic: updates of parameters in place, through the backend's table."""
 
 from __future__ import annotations
 
+from itertools import compress
 from typing import Any
 
 from .. import backend
@@ -47,15 +48,15 @@ def fresh_state() -> None:
         )
 
 
-def fused(name: str, p: Tensor, *tensors: Tensor | None, **numbers: Any) -> None:
-    """Runs the kernel `name` on the arrays of p and of others, and notes that they were written."""
-    arrays = [None if t is None else t.array for t in tensors]
-    getattr(backend.of(p.array), name)(p.array, *arrays, **numbers)
-    backend.storage.wrote(p.array)
-
-
 def fused_all(name: str, params: list[Tensor], *lists: Any, **numbers: Any) -> None:
-    """The same for a kernel that takes lists: one call for all parameters of a group."""
+    """Runs the kernel `name` on the arrays of a group's parameters and of what belongs to each, and
+    notes that they were written. One call for all that are on the CPU, one for those on GPUs."""
     arrays = [[None if t is None else t.array for t in tensors] for tensors in (params, *lists)]
-    getattr(backend.common(arrays[0]), name)(*arrays, **numbers)
+    for kind in dict.fromkeys(map(type, arrays[0])):
+        chosen = [type(a) is kind for a in arrays[0]]
+        mine = [list(compress(one, chosen)) for one in arrays]
+        given = {
+            k: list(compress(v, chosen)) if isinstance(v, list) else v for k, v in numbers.items()
+        }
+        getattr(backend.of(mine[0][0]), name)(*mine, **given)
     backend.storage.wrote(*arrays[0])

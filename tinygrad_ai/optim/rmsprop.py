@@ -7,7 +7,7 @@ from typing import Any
 from ..ops.create import full_like, zeros_like
 from ..ops.elementwise import sign
 from ..ops.select import where
-from ..ops.step import advance, advance_all, fused, rate
+from ..ops.step import advance, advance_all, fused_all, rate
 from ..tensor import Tensor
 from .adam import moments
 from .optimizer import Optimizer, check, counter
@@ -42,11 +42,12 @@ class RMSprop(Optimizer):
         names += ["momentum_buffer"] if group["momentum"] else []
         return moments(p, *names, *(["grad_avg"] if group["centered"] else []))
 
-    def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        advance_all([state["step"]])
-        fused(
-            "rmsprop_step", p, g, state["square_avg"], state.get("grad_avg"),
-            state.get("momentum_buffer"), lr=rate(group), alpha=group["alpha"], eps=group["eps"],
+    def update_all(self, params: Any, grads: Any, states: Any, group: dict[str, Any]) -> None:
+        advance_all([s["step"] for s in states])
+        fused_all(
+            "rmsprop_step", params, grads, [s["square_avg"] for s in states],
+            [s.get("grad_avg") for s in states], [s.get("momentum_buffer") for s in states],
+            lr=rate(group), alpha=group["alpha"], eps=group["eps"],
             weight_decay=group["weight_decay"], momentum=group["momentum"],
         )  # fmt: skip
 

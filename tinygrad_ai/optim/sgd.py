@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ops.create import tensor, zeros_like
-from ..ops.step import advance, fresh_state, fused, rate
+from ..ops.step import advance, fresh_state, fused_all, rate
 from ..tensor import Tensor
 from .optimizer import Optimizer, check, counter
 
@@ -37,15 +37,17 @@ class SGD(Optimizer):
     def init(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         return {"momentum_buffer": None}
 
-    def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
-        first = state.get("momentum_buffer") is None
-        if first and group["momentum"]:
-            fresh_state()
-            state["momentum_buffer"] = zeros_like(p.detach())
-        fused(
-            "sgd_step", p, g, state["momentum_buffer"] if group["momentum"] else None,
-            lr=rate(group), momentum=group["momentum"], dampening=group["dampening"],
-            weight_decay=group["weight_decay"], nesterov=group["nesterov"], first=first,
+    def update_all(self, params: Any, grads: Any, states: Any, group: dict[str, Any]) -> None:
+        first = [state.get("momentum_buffer") is None for state in states]
+        for p, state, begins in zip(params, states, first, strict=True):
+            if begins and group["momentum"]:
+                fresh_state()
+                state["momentum_buffer"] = zeros_like(p.detach())
+        fused_all(
+            "sgd_step", params, grads,
+            [state["momentum_buffer"] if group["momentum"] else None for state in states],
+            first=first, lr=rate(group), momentum=group["momentum"], dampening=group["dampening"],
+            weight_decay=group["weight_decay"], nesterov=group["nesterov"],
         )  # fmt: skip
 
 
