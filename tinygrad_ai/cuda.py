@@ -13,13 +13,15 @@ from . import backend
 from .backend import random
 from .backend.device import device as Device
 from .errors import ArgumentError
+from .graphed import make_graphed_step
 from .tensor import Tensor, wrap
 
 __all__ = [
     "Stream", "current_device", "current_stream", "device", "device_count", "empty_cache",
-    "get_device_capability", "get_device_name", "get_rng_state", "is_available", "manual_seed",
-    "manual_seed_all", "mem_get_info", "memory_allocated", "memory_reserved", "memory_summary",
-    "set_device", "set_memory_limit", "set_rng_state", "stream", "synchronize",
+    "get_device_capability", "get_device_name", "get_rng_state", "is_available",
+    "make_graphed_step", "manual_seed", "manual_seed_all", "mem_get_info", "memory_allocated",
+    "memory_reserved", "memory_summary", "set_device", "set_memory_limit", "set_rng_state",
+    "stream", "synchronize",
 ]  # fmt: skip
 
 

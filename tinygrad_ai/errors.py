@@ -72,6 +72,10 @@ class GradcheckError(TinygradError, RuntimeError):
     """An analytic gradient that does not match the numeric one."""
 
 
+class CaptureError(TinygradError, RuntimeError):
+    """A step that cannot be captured as a CUDA graph, or no longer fits the one it was."""
+
+
 class CheckpointError(TinygradError, RuntimeError):
     """A saved file or state that is damaged or does not fit."""
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .capture import capturing, library, noted, waiting
+
 REFUSED = (
     "Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a "
     "NumPy array explicitly."
@@ -71,6 +73,8 @@ class ndarray:
         made._index = cls.world.getDevice() if base is None else base._index
         made._taken = array.nbytes if base is None else 0
         cls.world.pools[made._index].take(made._taken)
+        if capturing:  # kernels know only its address, and the graph's pool would keep it
+            capturing[-1].kept.append(array)
         return made
 
     def __del__(self) -> None:
@@ -105,37 +109,44 @@ class ndarray:
         return SimpleNamespace(c_contiguous=found.c_contiguous, f_contiguous=found.f_contiguous)
 
     def get(self, stream: Any = None, order: str = "C", out: Any = None) -> np.ndarray:
+        waiting("get")
         return self.held.copy(order)
 
     def set(self, arr: Any, stream: Any = None) -> None:
         if type(arr) is not np.ndarray or arr.dtype != self.dtype or arr.shape != self.shape:
             raise TypeError("set() needs a NumPy array of the same shape and dtype")
+        waiting("set")
         self.held[...] = arr
 
     def copy(self, order: str = "C") -> ndarray:
         """From any GPU to the current one, as CuPy does."""
-        return ndarray.hold(self.held.copy(order))
+        return ndarray.hold(noted(lambda: self.held.copy(order)))
 
     def item(self) -> Any:
+        waiting("item")
         return self.held.item()
 
     def tolist(self) -> Any:
+        waiting("tolist")
         return self.held.tolist()
 
     def fill(self, value: Any) -> None:
         self.check_device()
-        self.held.fill(unwrapped(value, "fill"))
+        held, given = self.held, unwrapped(value, "fill")
+        noted(lambda: held.fill(given), changes=held)
 
     def __getitem__(self, index: Any) -> Any:
         self.check_device()
-        found = self.held[unwrapped(index, "getitem")]
+        held, at = self.held, unwrapped(index, "getitem")
+        found = noted(lambda: held[at])
         return wrapped(found, self) if isinstance(found, np.ndarray) else wrapped(found)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self.check_device()
         if not isinstance(value, (*SCALARS, ndarray)):
             raise TypeError(f"Unsupported type {type(value)} (in setitem)")
-        self.held[unwrapped(index, "setitem")] = unwrapped(value, "setitem")
+        held, at, given = self.held, unwrapped(index, "setitem"), unwrapped(value, "setitem")
+        noted(lambda: held.__setitem__(at, given), changes=held)
 
     def __len__(self) -> int:
         return len(self.held)
@@ -146,21 +157,27 @@ class ndarray:
         return iter([self[i] for i in range(len(self.held))])
 
     def __bool__(self) -> bool:
+        waiting("__bool__")
         return bool(self.held)
 
     def __int__(self) -> int:
+        waiting("__int__")
         return int(self.held)
 
     def __float__(self) -> float:
+        waiting("__float__")
         return float(self.held)
 
     def __index__(self) -> int:
+        waiting("__index__")
         return operator.index(self.held)
 
     def __format__(self, spec: str) -> str:
+        waiting("__format__")
         return format(self.held.item() if not self.ndim else self.held, spec)
 
     def __repr__(self) -> str:
+        waiting("__repr__")
         return repr(self.held)
 
 
@@ -171,6 +188,7 @@ METHODS = (
 )
 OPERATORS = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift"
 COMPARISONS = "neg pos abs invert eq ne lt le gt ge"
+LIBRARY = {"matmul": library, "dot": library, "nonzero": waiting}
 VIEWS = ("diagonal", "ravel", "reshape", "squeeze", "swapaxes", "transpose", "view")
 NO_KEYWORDS = {"initial", "where", "correction", "kind", "mode", "stable"}
 
@@ -183,7 +201,9 @@ def method(name: str) -> Any:
             self.check_device()
         work = QUIET(getattr(self.held, name))
         given = {k: unwrapped(v, name) for k, v in kwargs.items()}
-        return wrapped(work(*unwrapped(args, name), **given), self)
+        plain = unwrapped(args, name)
+        LIBRARY.get(name, len)(name)
+        return wrapped(noted(lambda: work(*plain, **given), (self.held, *plain)), self)
 
     return call
 
@@ -196,7 +216,9 @@ def operation(name: str) -> Any:
                     raise TypeError(f"Unsupported type {type(other)} (in {name})")
                 return NotImplemented
         self.check_device()
-        return wrapped(QUIET(getattr(self.held, name))(*unwrapped(others, name)))
+        LIBRARY.get(name.removeprefix("__").removesuffix("__"), len)(name)
+        work, plain = QUIET(getattr(self.held, name)), unwrapped(others, name)
+        return wrapped(noted(lambda: work(*plain)))
 
     return call
 
@@ -206,11 +228,12 @@ def change(name: str) -> Any:
         if not isinstance(other, (*SCALARS, ndarray)):
             raise TypeError(f"Unsupported type {type(other)} (in {name})")
         self.check_device()
-        work = QUIET(getattr(operator, name))
-        kept = self.held
-        work(kept, unwrapped(other, name)) if kept.ndim else kept.__setitem__(
-            ..., np.asarray(getattr(operator, name[1:])(kept, unwrapped(other, name)))
-        )
+        kept, given = self.held, unwrapped(other, name)
+        plain, work = QUIET(getattr(operator, name[1:])), QUIET(getattr(operator, name))
+        if kept.ndim:
+            noted(lambda: work(kept, given), changes=kept)
+        else:
+            noted(lambda: kept.__setitem__(..., np.asarray(plain(kept, given))), changes=kept)
         return self
 
     return call

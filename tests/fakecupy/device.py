@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+
+from .capture import Graph, capturing, waiting
 
 MEMORY = 1 << 30
 
@@ -52,6 +56,18 @@ class Pool:
         return self.limit
 
 
+class MemoryPool(Pool):
+    """A pool of one's own; the stand-in counts everything in the GPU's."""
+
+    def malloc(self, size: int) -> None:
+        raise NotImplementedError
+
+
+@contextmanager
+def using_allocator(allocator: Any = None) -> Iterator[None]:
+    yield
+
+
 class World:
     """All GPUs there are; one of them is current."""
 
@@ -89,16 +105,26 @@ class Stream:
     null: Stream
 
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
-        self.ptr = 0 if null else id(self)
+        self.ptr, self.non_blocking = 0 if null else id(self), non_blocking
+
+    def begin_capture(self, mode: int | None = None) -> None:
+        if not self.non_blocking:
+            raise CUDARuntimeError("cudaErrorStreamCaptureImplicit: a legacy stream captures")
+        capturing.append(Graph())
+
+    def end_capture(self) -> Graph:
+        graph = capturing.pop()
+        graph.finish()
+        return graph
+
+    def is_capturing(self) -> bool:
+        return bool(capturing)
 
     def record(self, event: Any = None) -> Event:
         return Event()
 
     def synchronize(self) -> None:
-        pass
-
-    def is_capturing(self) -> bool:
-        return False
+        waiting("synchronize")
 
     def wait_event(self, event: Event) -> None:
         assert isinstance(event, Event)
@@ -147,7 +173,8 @@ def make_cuda(cupy: ModuleType, world: World) -> dict[str, ModuleType]:
 
     cuda, runtime = ModuleType("cupy.cuda"), ModuleType("cupy.cuda.runtime")
     values: dict[str, Any] = {
-        "Device": Device, "Stream": Stream, "Event": Event, "runtime": runtime,
+        "Device": Device, "MemoryPool": MemoryPool, "using_allocator": using_allocator,
+        "Stream": Stream, "Event": Event, "runtime": runtime,
         "get_current_stream": lambda: STREAMS[-1],
         "is_available": lambda: world.driver and world.count > 0,
         "memory": SimpleNamespace(OutOfMemoryError=OutOfMemoryError),

@@ -12,12 +12,15 @@ from typing import Any
 import numpy as np
 
 from .array import QUIET, ndarray, unwrapped, wrapped
+from .capture import library, noted, waiting
 from .device import World, empty_pinned
 
 SPEC: dict[str, list[str] | None] = json.loads(
     (Path(__file__).parent / "cupy_spec.json").read_text()
 )
 FROM_HOST = ("array", "asarray", "ascontiguousarray", "asanyarray", "asfortranarray")
+LIBRARY = ("dot", "vdot", "inner", "tensordot", "einsum", "kron")
+WAITING = ("nonzero", "flatnonzero", "argwhere", "unique", "bincount", "asnumpy")
 ATOMIC = ("int32", "uint32", "uint64", "float16", "float32", "float64")
 
 
@@ -39,7 +42,15 @@ def function(name: str, work: Any, keywords: list[str] | None) -> Any:
         if name == "argsort":
             kwargs["kind"] = "stable"  # as CuPy's always is
         given = {k: unwrapped(v, name) for k, v in kwargs.items()}
-        return wrapped(QUIET(work)(*unwrapped(args, name), **given), *sources(args))
+        plain = unwrapped(args, name)
+        if name in LIBRARY:
+            library(name)
+        if name in WAITING:
+            waiting(name)
+        if name.startswith("empty"):  # nothing is done to its memory
+            return wrapped(work(*plain, **given))
+        made = noted(lambda: QUIET(work)(*plain, **given), sources(plain))
+        return wrapped(made, *sources(args))
 
     call.__name__ = name
     return call
@@ -49,9 +60,12 @@ def from_host(name: str, work: Any) -> Any:
     def call(obj: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("blocking", None)
         if isinstance(obj, ndarray) and name == "array" and kwargs.get("copy", True) is not False:
-            return wrapped(np.array(unwrapped(obj, name), *args, **kwargs))
+            plain = unwrapped(obj, name)
+            return wrapped(noted(lambda: np.array(plain, *args, **kwargs)))
         if isinstance(obj, ndarray):
-            return wrapped(work(unwrapped(obj, name), *args, **kwargs), obj)
+            plain = unwrapped(obj, name)
+            return wrapped(noted(lambda: work(plain, *args, **kwargs), [plain]), obj)
+        waiting(name)
         if any(isinstance(v, ndarray) for v in obj) if isinstance(obj, (list, tuple)) else False:
             obj = unwrapped(obj, name)
         return wrapped(np.array(obj, *args, **{k: v for k, v in kwargs.items() if k != "copy"}))
@@ -72,9 +86,13 @@ class Ufunc:
         for a in args:
             if isinstance(a, (list, tuple)):
                 raise TypeError(f"Unsupported type {type(a)} (in cupy_{self.name})")
+        work, plain = QUIET(self.work), unwrapped(args, self.name)
+        if self.name == "matmul":
+            library(self.name)
         if out is None:
-            return wrapped(QUIET(self.work)(*unwrapped(args, self.name), dtype=dtype))
-        QUIET(self.work)(*unwrapped(args, self.name), out=unwrapped(out, self.name), dtype=dtype)
+            return wrapped(noted(lambda: work(*plain, dtype=dtype)))
+        kept = unwrapped(out, self.name)
+        noted(lambda: work(*plain, out=kept, dtype=dtype), changes=kept)
         return out
 
     def _missing(self, *_: Any, **__: Any) -> Any:
@@ -101,6 +119,7 @@ def make_linalg(world: World) -> SimpleNamespace:
     def checked(name: str) -> Any:
         def call(*args: Any, **kwargs: Any) -> Any:
             given = unwrapped(args, name)
+            library(name)
             try:
                 return wrapped(tuple(r) if isinstance(r := work(*given, **kwargs), tuple) else r)
             except np.linalg.LinAlgError:
@@ -143,9 +162,8 @@ def scatter_add(a: ndarray, slices: Any, value: Any) -> None:
     parts = slices if isinstance(slices, tuple) else (slices,)
     if any(getattr(p, "dtype", None) in (np.dtype(bool),) for p in parts):
         raise TypeError("scatter_add takes no masks")
-    np.add.at(
-        unwrapped(a, "scatter_add"), unwrapped(slices, "scatter_add"), unwrapped(value, "scatter")
-    )
+    target, at, given = [unwrapped(v, "scatter_add") for v in (a, slices, value)]
+    noted(lambda: np.add.at(target, at, given), changes=target)
 
 
 def make_cupyx(world: World) -> dict[str, ModuleType]:

@@ -26,7 +26,7 @@ def _seed(t: Tensor, g: Any, graph: bool) -> Any:
                 f"a gradient can be implied only for one number, got shape {t.shape}",
                 "call backward() on a sum or mean, or pass gradient=",
             )
-        one = backend.of(t.array).array(1, dtype=t.dtype).reshape(t.shape)
+        one = backend.of(t.array).single(1, t.dtype).reshape(t.shape)
         return wrap(one) if graph else one
     if g.shape != t.shape:
         raise ShapeError(f"expected a gradient of shape {t.shape}, got {g.shape}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DeviceError, DTypeError
+from . import capture as capture
 from . import cuda as cuda
 from . import dtypes, kernels
 from . import fused_cuda as fused_cuda
@@ -36,6 +37,7 @@ class Backend(SimpleNamespace):
     """The table for one array library. `be.tanh`, `be.softmax`, ... are its entries."""
 
     scipy = "scipy"  # where its special functions are
+    compiled: Any = None  # the module whose kernels stand in for plain entries
 
     def __init__(self, name: str, namespace: ModuleType, where: device) -> None:
         super().__init__(name=name, xp=namespace, device=where)

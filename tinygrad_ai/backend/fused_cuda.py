@@ -54,10 +54,6 @@ class Fused:
     def stream(self) -> int:
         return int(self.be.xp.cuda.get_current_stream().ptr)
 
-    def capturing(self) -> bool:
-        """Whether the current stream records a graph: then nobody may wait for a value."""
-        return bool(self.be.xp.cuda.get_current_stream().is_capturing())
-
 
 def group(entries: type[Fused]) -> type[Fused]:
     """Enters a class of entries: each fused_cuda_*.py has one."""
@@ -74,6 +70,7 @@ def install(be: Any) -> None:
 
 def stand_in(be: Any, module: Any) -> None:
     """The same with a module at hand; each entry keeps the plain one beside it."""
+    be.compiled = module
     for fused in [kind(be, module) for kind in GROUPS]:
         for name in fused.entries:
             setattr(be, name, partial(getattr(fused, name), getattr(be, name)))

@@ -174,6 +174,12 @@ def logcumsumexp(be: Any, x: Any, dim: int) -> Any:
 
 
 @kernel
+def single(be: Any, value: Any, dtype: Any) -> Any:
+    """One number as a 0-d array."""
+    return be.array(value, dtype=dtype)
+
+
+@kernel
 def converted(be: Any, x: Any, dtype: Any) -> Any:
     """x in another dtype."""
     return x.astype(dtype)

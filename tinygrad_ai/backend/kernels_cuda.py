@@ -42,6 +42,12 @@ def total(be: Any, x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
 
 
 @kernel
+def single(be: Any, value: Any, dtype: Any) -> Any:
+    """Written by a kernel, not copied from the host: a graph can hold it."""
+    return be.full((), value, dtype)
+
+
+@kernel
 def argsort(be: Any, x: Any, axis: int = -1, kind: str | None = None) -> Any:
     """CuPy's sorting is always stable; some versions have no `kind`."""
     return be.xp.argsort(x, axis=axis)

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import CheckpointError, DeviceError
-from . import cuda, moved, on
+from . import capture, cuda, moved, on
 from .device import device as Device
 from .kernels_random import Start
 
@@ -72,10 +72,8 @@ class Counter:
     """A stream on a GPU, with those of NumPy's methods that are used. It is its own
     `bit_generator`: the state is the key and how many blocks of words were drawn.
 
-    While a graph is captured, `base` is the address on the GPU of a 64-bit number that is added to
-    the block's: what it holds at a replay says which numbers are drawn there."""
-
-    base = 0
+    While a step is captured, the address on the GPU of a 64-bit number goes with each draw, and is
+    added to the block's: what it holds at a replay says which numbers are drawn there."""
 
     def __init__(self, device: Device, seed: int) -> None:
         self.device, self.at, self.key = device, 0, seed % 2**64
@@ -93,7 +91,8 @@ class Counter:
 
     def start(self, count: int) -> Start:
         """Where the next `count` numbers of up to 64 bits begin: two from each block."""
-        begin = Start(self.key, self.at, self.base)
+        base = capture.active[-1].stream(self) if capture.active else 0
+        begin = Start(self.key, self.at, base)
         self.at = (self.at + (count + 1) // 2) % 2**64
         return begin
 

@@ -32,7 +32,7 @@ def user_place() -> Place:
     """The innermost place outside this package."""
     frame = sys._getframe(1)
     code = frame.f_code
-    while (file := code.co_filename) in inside or (file not in outside and _is_ours(file)):
+    while (file := code.co_filename) in inside or (file not in outside and is_ours(file)):
         if frame.f_back is None:
             break
         frame = frame.f_back
@@ -40,7 +40,7 @@ def user_place() -> Place:
     return code, frame.f_lasti
 
 
-def _is_ours(file: str) -> bool:
+def is_ours(file: str) -> bool:
     found = file.startswith(PACKAGE)
     (inside if found else outside).add(file)
     return found

@@ -7,6 +7,7 @@ from typing import Any
 from .. import backend
 from ..autograd.op import op
 from ..autograd.placement import placed
+from ..backend.capture import may_wait
 from ..errors import DTypeError, RangeError, ShapeError
 from ..tensor import Tensor, methods, wrap
 from .arguments import axis, raw
@@ -60,7 +61,7 @@ def checked_index(index: Any, size: int, name: str) -> Any:
     if array.dtype.kind not in "iu":
         raise DTypeError(f"{name} expects integer indices, got {array.dtype}", "index.long()")
     wrong = (array < 0) | (array >= size)
-    if wrong.any():
+    if may_wait() and wrong.any():
         raise RangeError(f"{name}: index {int(array[wrong][0])} is out of range for size {size}")
     return array
 

@@ -7,6 +7,7 @@ from typing import Any
 from .. import backend
 from ..autograd.op import op
 from ..autograd.placement import placed
+from ..backend.capture import may_wait
 from ..errors import ArgumentError, RangeError, ShapeError
 from ..tensor import Tensor, method
 from .arguments import raw
@@ -177,7 +178,7 @@ def checked(x: Any, index: Any, work: Any) -> Any:
     array = raw(x)
     try:
         found = prepared(index, array)
-        if type(array) is not backend.numpy.ndarray:
+        if type(array) is not backend.numpy.ndarray and may_wait():
             check_range(array, found)
         return work(found)
     except IndexError as error:

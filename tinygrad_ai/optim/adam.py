@@ -7,7 +7,7 @@ from typing import Any
 from ..ops.arithmetic import sqrt
 from ..ops.create import tensor, zeros_like
 from ..ops.elementwise import abs, maximum
-from ..ops.step import advance, fused_all
+from ..ops.step import advance, advance_all, fused_all, rate
 from ..tensor import Tensor
 from .optimizer import Optimizer, check, counter
 
@@ -31,6 +31,8 @@ class Adam(Optimizer):
     added to the gradient (L2), unless `decoupled_weight_decay`.
     """
 
+    capturable = True
+
     def __init__(
         self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8, weight_decay: float = 0, amsgrad: bool = False, *,
@@ -53,7 +55,7 @@ class Adam(Optimizer):
         fused_all(
             "adam_step", params, grads, [s["exp_avg"] for s in states],
             [s["exp_avg_sq"] for s in states], [s.get("max_exp_avg_sq") for s in states],
-            t=[advance(s["step"]) for s in states], lr=group["lr"], beta1=group["betas"][0],
+            t=advance_all([s["step"] for s in states]), lr=rate(group), beta1=group["betas"][0],
             beta2=group["betas"][1], eps=group["eps"], weight_decay=group["weight_decay"],
             decoupled=group["decoupled_weight_decay"],
         )  # fmt: skip

@@ -9,6 +9,7 @@ from typing import Any
 from ..autograd.mode import enable_grad, recording
 from ..errors import ArgumentError, CheckpointError
 from ..ops.create import tensor, zeros_like
+from ..ops.step import begin, fresh_state
 from ..tensor import Tensor
 
 
@@ -16,6 +17,8 @@ class Optimizer:
     """Base class. A subclass gives `init(p, group)`, the state of one parameter, and
     `update(p, g, state, group)`, its formula; both see one Tensor at a time, unrecorded.
     """
+
+    capturable = False  # whether `update` can be captured as a part of a CUDA graph
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
@@ -75,6 +78,7 @@ class Optimizer:
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Updates every parameter that has a gradient; returns what the closure returned."""
         loss = None
+        begin(self)
         if closure is not None:
             with enable_grad():
                 loss = closure()
@@ -92,6 +96,7 @@ class Optimizer:
     def state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = self.state.get(p)
         if state is None:
+            fresh_state()
             state = self.state[p] = self.init(p, group)
         return state
 

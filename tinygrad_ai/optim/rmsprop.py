@@ -7,7 +7,7 @@ from typing import Any
 from ..ops.create import full_like, zeros_like
 from ..ops.elementwise import sign
 from ..ops.select import where
-from ..ops.step import advance, fused_all
+from ..ops.step import advance, advance_all, fused_all, rate
 from ..tensor import Tensor
 from .adam import moments
 from .optimizer import Optimizer, check, counter
@@ -18,6 +18,8 @@ class RMSprop(Optimizer):
 
     centered: s is replaced by s - (mean of g)²; momentum: the step goes through b ← μb + step.
     """
+
+    capturable = True
 
     def __init__(
         self, params: Any, lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8,
@@ -41,12 +43,11 @@ class RMSprop(Optimizer):
         return moments(p, *names, *(["grad_avg"] if group["centered"] else []))
 
     def update_all(self, params: Any, grads: Any, states: Any, group: dict[str, Any]) -> None:
-        for state in states:
-            advance(state["step"])
+        advance_all([s["step"] for s in states])
         fused_all(
             "rmsprop_step", params, grads, [s["square_avg"] for s in states],
             [s.get("grad_avg") for s in states], [s.get("momentum_buffer") for s in states],
-            lr=group["lr"], alpha=group["alpha"], eps=group["eps"],
+            lr=rate(group), alpha=group["alpha"], eps=group["eps"],
             weight_decay=group["weight_decay"], momentum=group["momentum"],
         )  # fmt: skip
 

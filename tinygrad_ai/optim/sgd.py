@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..ops.create import tensor, zeros_like
-from ..ops.step import advance, fused_all
+from ..ops.step import advance, fresh_state, fused_all, rate
 from ..tensor import Tensor
 from .optimizer import Optimizer, check, counter
 
@@ -15,6 +15,8 @@ class SGD(Optimizer):
 
     The first v is g itself. Momentum as in Sutskever et al., 2013, in PyTorch's convention.
     """
+
+    capturable = True
 
     def __init__(
         self, params: Any, lr: float = 1e-3, momentum: float = 0, dampening: float = 0,
@@ -39,11 +41,12 @@ class SGD(Optimizer):
         first = [state.get("momentum_buffer") is None for state in states]
         for p, state, begins in zip(params, states, first, strict=True):
             if begins and group["momentum"]:
+                fresh_state()
                 state["momentum_buffer"] = zeros_like(p.detach())
         fused_all(
             "sgd_step", params, grads,
             [state["momentum_buffer"] if group["momentum"] else None for state in states],
-            first=first, lr=group["lr"], momentum=group["momentum"], dampening=group["dampening"],
+            first=first, lr=rate(group), momentum=group["momentum"], dampening=group["dampening"],
             weight_decay=group["weight_decay"], nesterov=group["nesterov"],
         )  # fmt: skip
 
