@@ -224,6 +224,12 @@ UNITS = {
         "blocked_kernel<float, Layout::tn, Blocking<64, 64, 16, 4, 4>>(LinearProduct<float>)",
         "blocked_kernel<double, Layout::nn, Blocking<64, 64, 16, 4, 4>>(LinearProduct<double>)",
     ],
+    "rows.cuh": ["softmax_rows<float, Team<8>>(Rows<float>)"],
+    "norm.cuh": ["layer_norm_rows<double, Team<256>>(LayerNorm<double>)"],
+    "optim.cuh": ["sgd_step<float>(Batch<SgdTensor<float>>, SgdList<float>)"],
+    "embedding.cuh": ["embedding_rows<float, Team<32>>(Embedding<float>, index)"],
+    "philox.cuh": ["dropout_elements<float>(Dropout<float>)"],  # its own are no templates
+    "attention_grad.cuh": ["attend_grad_sums<float>(AttentionGrad<float>, float *)"],
     "act_grad.cuh": [
         "act_grad_kernel<float>(ActGrad<float>, float *, int)",
         "sum_parts_kernel<bf16>(const float *, bf16 *, int, index)",

@@ -43,7 +43,7 @@ template <class F> ON_DEVICE void each_block(index count, const F &f) {
     f(i);
 }
 
-__global__ static void __launch_bounds__(element_threads)
+PLAIN_KERNEL void __launch_bounds__(element_threads)
     uniform_floats(Random s, float *y, index count) {
   each_block((count + 3) / 4, [&](index block) {
     const Words r = random_block(*s.seed, *s.offset, block);
@@ -54,7 +54,7 @@ __global__ static void __launch_bounds__(element_threads)
   });
 }
 
-__global__ static void __launch_bounds__(element_threads)
+PLAIN_KERNEL void __launch_bounds__(element_threads)
     uniform_doubles(Random s, double *y, index count) {
   each_block((count + 1) / 2, [&](index block) {
     const Words r = random_block(*s.seed, *s.offset, block);
@@ -65,7 +65,7 @@ __global__ static void __launch_bounds__(element_threads)
   });
 }
 
-__global__ static void __launch_bounds__(element_threads)
+PLAIN_KERNEL void __launch_bounds__(element_threads)
     keep_elements(Random s, unsigned char *keep, index count, float drop) {
   each_block((count + 3) / 4, [&](index block) {
     const Words r = random_block(*s.seed, *s.offset, block);
@@ -80,7 +80,7 @@ __global__ static void __launch_bounds__(element_threads)
   });
 }
 
-__global__ static void __launch_bounds__(element_threads)
+PLAIN_KERNEL void __launch_bounds__(element_threads)
     add_to_counters(u64 *counters, index count, u64 by) {
   each_block(count, [&](index i) { counters[i] += by; });
 }
