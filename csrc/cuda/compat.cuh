@@ -1,5 +1,6 @@
-// One source, three compilers: nvcc (the extension), NVRTC (kernels alone), and a C++ compiler with
-// the simulator of tests/cuda/cusim.h, which runs kernels on the CPU.
+// One source, four ways to compile it: by nvcc (the extension); by NVRTC, kernels alone, when they
+// are first used; by a C++ compiler, launchers alone, for kernels that NVRTC compiles; and by a C++
+// compiler with the simulator of tests/cuda/cusim.h, which runs kernels on the CPU.
 //
 // PLAIN_KERNEL is `__global__` for a kernel in a header that is no template.
 
@@ -29,6 +30,9 @@
 #define PLAIN_KERNEL static __global__
 #define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
   (kernel)<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__)
+#elif defined(LAUNCHERS_ONLY)
+#include "host.h" // defines LAUNCH and DYNAMIC_SHARED for the module without nvcc
+#define PLAIN_KERNEL inline __global__
 #else
 #include "cusim.h" // defines LAUNCH and DYNAMIC_SHARED for the simulator
 #define PLAIN_KERNEL static __global__
