@@ -100,7 +100,8 @@ int load(const void *kernel, int device, void **function) {
   const std::string image = compiler(symbol, declaration, 10 * major + minor);
   void *module = nullptr;
   if (const int code = driver().cuModuleLoadData(&module, image.c_str()))
-    throw std::runtime_error(std::string(cudaGetErrorName(code)) + " on loading " + declaration);
+    throw std::runtime_error(std::string(cudaGetErrorName(code)) + " (" + std::to_string(code) +
+                             ") on loading " + declaration);
   if (driver().cuModuleGetFunction(function, module, symbol.c_str())) {
     driver().cuModuleUnload(module);
     throw std::runtime_error("what was compiled has no " + symbol + ", which is " + declaration);
