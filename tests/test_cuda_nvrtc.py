@@ -88,6 +88,15 @@ def test_every_kernel_of_the_sources_has_a_name() -> None:
     assert SOFTMAX in n.kernels().values() and ADD in n.kernels().values()
 
 
+def test_no_two_kernels_are_one_to_the_launchers() -> None:
+    said = subprocess.run(
+        ["nm", "-D", "--defined-only", n.library()], capture_output=True, text=True
+    )
+    lines = [line.split() for line in said.stdout.splitlines()]
+    addresses = [address for address, _, symbol in lines if symbol in n.kernels()]
+    assert len(addresses) == len(set(addresses)) > 100
+
+
 @pytest.mark.slow
 @n.needs_nvrtc
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])

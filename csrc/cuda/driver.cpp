@@ -49,8 +49,8 @@ struct Driver {
     FIND(cuModuleLoadData), FIND(cuModuleUnload), FIND(cuModuleGetFunction);
     FIND(cuFuncSetAttribute), FIND(cuLaunchKernel), FIND(cuGetErrorName), FIND(cuGetErrorString);
 #undef FIND
-    if (missing.empty() && cuInit(0))
-      missing = "cuInit failed: " + std::to_string(cuInit(0));
+    if (const int code = missing.empty() ? cuInit(0) : 0)
+      missing = "cuInit failed with error " + std::to_string(code);
   }
 
 private:
@@ -94,8 +94,9 @@ int load(const void *kernel, int device, void **function) {
   if (!compiler)
     throw std::runtime_error("no compiler was set for " + declaration);
   int major = 0, minor = 0;
-  if (const int code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) +
-                       cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device))
+  if (const int code = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device))
+    return code;
+  if (const int code = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device))
     return code;
   const std::string image = compiler(symbol, declaration, 10 * major + minor);
   void *module = nullptr;
