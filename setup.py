@@ -1,14 +1,17 @@
-"""Builds the kernels: for the CPU where a C++ compiler is, for NVIDIA's GPUs where a driver and
-nvcc are.
+"""Builds the kernels: for the CPU where a C++ compiler is, for NVIDIA's GPUs where a driver is.
+
+nvcc compiles the CUDA kernels. Where there is none, a C++ compiler compiles what launches them, and
+NVRTC, which CuPy has, compiles each kernel when it is first used; the sources are installed for it.
 
 TINYGRAD_AI_NATIVE: `auto` (default) installs without the CPU kernels if they cannot be built, and
 leaves the reason for `python -m tinygrad_ai info`; `require` makes that an error; `0` does not try.
 TINYGRAD_AI_CFLAGS adds flags for the compiler and the linker, a sanitizer for instance.
 
 TINYGRAD_AI_CUDA: the same for the CUDA kernels, but that `auto` goes without them only if there is
-no NVIDIA driver, or no nvcc that compiles a trivial kernel; what it does not compile of ours is
-always an error. `require` needs no driver.
+no NVIDIA driver, or no compiler that compiles a trivial program; what it does not compile of ours
+is always an error. `require` needs no driver, but nvcc.
 TINYGRAD_AI_CUDA_ARCHS: for which GPUs, "90a" for a Hopper alone; 90+PTX is for GPUs to come.
+`nvrtc`: for the one that is there, at first use, also where an nvcc is.
 NVCC or CUDA_HOME: which nvcc. One GPU takes a quarter of a minute, all of them a whole one.
 """
 
@@ -77,13 +80,18 @@ class Build(build_ext):
             return self.leave("cuda", "it was not built: TINYGRAD_AI_CUDA=0 at installation")
         if CUDA_WISH == "auto" and not has_driver():
             return self.leave("cuda", "it was not built: there is no NVIDIA driver")
+        self.toolkit = None
         try:
-            self.toolkit = Toolkit.found()
+            if CUDA_ARCHS != NVRTC:
+                self.toolkit = Toolkit.found()
         except NoToolkit as error:
             if CUDA_WISH == "require":
                 raise
-            return self.leave("cuda", f"it was not built: {error}")
+            if not has_compiler():
+                return self.leave("cuda", f"it was not built: {error}; no C++ compiler either")
         self.build_one(ext)
+        if not self.toolkit and not (self.inplace or self.editable_mode):
+            self.take_sources_along()
         self.leave("cuda", "")
         return [ext]
 
@@ -128,28 +136,35 @@ class Build(build_ext):
         return linked
 
     def make_cuda(self, compiler: str, scratch: Path) -> Path:
-        """nvcc compiles kernels and launchers and never sees Python; the C++ compiler, bindings."""
-        jobs = []
+        """Kernels and launchers never see Python, the bindings never see a kernel."""
+        named, last = [], []
         for file in self.cuda_files("*.cu"):
-            jobs.append([
-                self.toolkit.nvcc, *CUDA_FLAGS, *gencode(CUDA_ARCHS), f'-DARCHS="{CUDA_ARCHS}"',
-                "-c", str(file), "-o", f"{scratch}/{file.stem}.o",
-            ])  # fmt: skip
+            if self.toolkit:
+                command = [self.toolkit.nvcc, *CUDA_FLAGS, *gencode(CUDA_ARCHS)]
+                named.append((file, [*command, f'-DARCHS="{CUDA_ARCHS}"']))
+            elif file.stem != "hopper":
+                named.append((file, [compiler, *LAUNCHER_FLAGS, "-x", "c++"]))
         for file in self.cuda_files("*.cpp"):
-            jobs.append([
-                compiler, "-std=c++17", "-O2", "-g0", "-fPIC", "-fvisibility=hidden",
-                f'-DSOURCES="{digest("cuda")}"', *self.includes(), "-c", str(file),
-                "-o", f"{scratch}/{file.stem}.o",
-            ])  # fmt: skip
-        work(jobs)
+            mode = [] if self.toolkit else ["-DLAUNCHERS_ONLY"]
+            command = [compiler, "-std=c++17", "-O2", "-g0", "-fPIC", "-fvisibility=hidden", *mode]
+            if not self.toolkit or not file.stem.startswith("driver"):
+                named.append((file, [*command, f'-DSOURCES="{digest("cuda")}"', *self.includes()]))
+        if self.toolkit:
+            last = [*[f"-L{path}" for path in self.toolkit.libraries], "-lcudart_static", "-lrt"]
+        objects = [f"{scratch}/{file.stem}.o" for file, _ in named]
+        work([[*job, "-c", str(file), "-o", o] for (file, job), o in zip(named, objects)])
         linked = scratch / "module.so"
-        objects = [job[-1] for job in jobs]
-        libraries = [f"-L{path}" for path in self.toolkit.libraries]
-        work([[
-            compiler, "-shared", "-Wl,--strip-all", *objects, *libraries, "-lcudart_static",
-            "-ldl", "-lrt", "-lpthread", "-o", str(linked),
-        ]])  # fmt: skip
+        last += ["-ldl", "-lpthread", "-o", str(linked)]
+        work([[compiler, "-shared", "-Wl,--strip-all", *objects, *last]])
         return linked
+
+    def take_sources_along(self) -> None:
+        """Puts what NVRTC will read into the package; an editable one has it beside it."""
+        folder = Path(self.build_lib) / "tinygrad_ai" / "backend"
+        for file in [*ROOT.glob("csrc/*.h"), *ROOT.glob("csrc/cuda/*.*h")]:
+            target = folder / file.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, target)
 
     def cuda_files(self, pattern: str) -> list[Path]:
         """From the root: the compiler puts these names into the errors of the launchers."""
@@ -177,6 +192,9 @@ CUDA_FLAGS = [
     "-std=c++17", "-O3", "-cudart=static", "-Xfatbin", "-compress-all",
     "-Xcompiler", "-fPIC,-fvisibility=hidden",
 ]  # fmt: skip
+# Kernels are compiled for their names, which must be seen from outside (csrc/cuda/driver.h).
+NVRTC = "nvrtc"
+LAUNCHER_FLAGS = ["-std=c++17", "-O1", "-fPIC", "-DLAUNCHERS_ONLY", f'-DARCHS="{NVRTC}"']
 PROBE = "#include <cuda_runtime.h>\n#include <string>\n__global__ void k(int *p) { *p = 1; }\n"
 
 
@@ -187,6 +205,16 @@ def has_driver() -> bool:
     except OSError:
         return False
     return True
+
+
+def has_compiler() -> bool:
+    """Whether there is a C++ compiler that works."""
+    command = [os.environ.get("CXX", "c++"), "-x", "c++", "-fsyntax-only", "-"]
+    try:
+        done = subprocess.run(command, input="#include <string>\n", capture_output=True, text=True)
+    except OSError:
+        return False
+    return done.returncode == 0
 
 
 class NoToolkit(Exception):

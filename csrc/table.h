@@ -3,8 +3,18 @@
 
 #pragma once
 
+#ifdef __CUDACC_RTC__ // it has no standard headers
+namespace std {
+using size_t = decltype(sizeof 0);
+using ptrdiff_t = decltype(static_cast<char *>(nullptr) - static_cast<char *>(nullptr));
+using int64_t = long;
+using uint64_t = unsigned long;
+using uint32_t = unsigned;
+} // namespace std
+#else
 #include <cstddef>
 #include <cstdint>
+#endif
 
 #include "acts.h"
 

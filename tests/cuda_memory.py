@@ -6,9 +6,12 @@ Straight to the driver, so that the tests of the kernels need no CuPy.
 from __future__ import annotations
 
 import ctypes
+from importlib import import_module
 from typing import Any
 
 import numpy as np
+
+from tinygrad_ai.backend.nvrtc import Compiler
 
 
 class Simulated:
@@ -89,6 +92,8 @@ def gpu() -> Real | str:
     try:
         from tinygrad_ai.backend import _cuda
 
+        if _cuda.archs == "nvrtc":
+            _cuda.set_compiler(Compiler(import_module("cupy.cuda").nvrtc))
         return Real(_cuda, Driver()) if _cuda.device_count() else "the driver finds no GPU"
     except (ImportError, OSError, RuntimeError) as error:
         return f"{type(error).__name__}: {error}"

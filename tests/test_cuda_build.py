@@ -1,12 +1,10 @@
-"""The CUDA kernels compile: by nvcc for every GPU without a spill, and by NVRTC as CuPy would.
+"""setup.py builds the CUDA module: by nvcc for every GPU without a spill, or without nvcc.
 
-No GPU is needed. nvcc and NVRTC are looked for where setup.py and CuPy look; what is missing is
-skipped with its reason. NVRTC may also be named: NVRTC=/path/to/libnvrtc.so.13.
+No GPU is needed. nvcc is looked for where setup.py does; a test that lacks it is skipped.
 """
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import hashlib
 import os
@@ -15,37 +13,15 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.cuda_nvrtc import NVCC, build, copy, has_driver
 from tests.cuda_programs import CUDA, CXX, KEPT, ROOT, sources
 
 ARCHS = "80;90a;100"
-NVCC = shutil.which(os.environ.get("NVCC", "nvcc"))
 
 needs_nvcc = pytest.mark.skipif(NVCC is None, reason="no nvcc: set NVCC, or put it on the PATH")
-
-
-def copy(to: Path, units: str = "*.cu") -> Path:
-    """What setup.py reads, in a folder of its own, with some of the CUDA sources."""
-    to.mkdir(parents=True)
-    for name in ("setup.py", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, to)
-    shutil.copytree(ROOT / "csrc", to / "csrc", ignore=shutil.ignore_patterns("*.cu"))
-    for unit in CUDA.glob(units):
-        shutil.copy(unit, to / "csrc" / "cuda")
-    for name in ("version.py", "__init__.py"):
-        (to / "tinygrad_ai" / "backend").mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / "tinygrad_ai" / name, to / "tinygrad_ai")
-    return to
-
-
-def build(where: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    pytest.importorskip("pybind11")
-    env = {**os.environ, "TINYGRAD_AI_NATIVE": "0", "TINYGRAD_AI_CUDA_ARCHS": "90a", **environment}
-    command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace"]
-    return subprocess.run(command, cwd=where, env=env, capture_output=True, text=True)
 
 
 @pytest.fixture(scope="session")
@@ -137,14 +113,6 @@ def driver(folder: Path) -> dict[str, str]:
     return {"LD_LIBRARY_PATH": str(folder)}
 
 
-def has_driver() -> bool:
-    try:
-        ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return False
-    return True
-
-
 @pytest.mark.skipif(has_driver(), reason="there is an NVIDIA driver")
 def test_without_a_driver_nothing_is_compiled_unless_required(tmp_path: Path) -> None:
     where = copy(tmp_path / "copy", "device.cu")
@@ -195,68 +163,17 @@ def test_neither_module_needs_the_other(tmp_path: Path) -> None:
     assert (backend / "cuda.txt").read_text() == "" and list(backend.glob("_cuda*.so"))
 
 
-# ---- NVRTC, through which CuPy compiles the same headers
-
-
-def nvrtc() -> Any:
-    """libnvrtc: the one that is named, the toolkit's, or a wheel's; None if there is none."""
-    folders = [Path(p) / "nvidia" for p in sys.path if p]
-    places = [p for folder in folders for p in sorted(folder.glob("c*/lib/libnvrtc.so.*"))]
-    if NVCC:
-        said = subprocess.run([NVCC, "-dryrun", "x.cu"], capture_output=True, text=True).stderr
-        for top in re.findall(r"#\$ TOP=(.*)", said):
-            places += sorted(Path(top.strip()).glob("lib*/libnvrtc.so*"))
-    for place in [os.environ.get("NVRTC"), *map(str, places), "libnvrtc.so.13", "libnvrtc.so"]:
-        try:
-            for part in sorted(Path(place or "").parent.glob("libnvrtc-builtins.so*")):
-                ctypes.CDLL(str(part))  # it would be looked for on the system's path alone
-            if place:
-                return ctypes.CDLL(place)
-        except OSError:
-            continue
-    return None
-
-
-NVRTC = nvrtc()
-UNITS = {
-    "linear.cuh": [
-        "tiled_kernel<float, 16>(LinearProduct<float>)",
-        "blocked_kernel<float, Layout::tn, Blocking<64, 64, 16, 4, 4>>(LinearProduct<float>)",
-        "blocked_kernel<double, Layout::nn, Blocking<64, 64, 16, 4, 4>>(LinearProduct<double>)",
-    ],
-    "act_grad.cuh": [
-        "act_grad_kernel<float>(ActGrad<float>, float *, int)",
-        "sum_parts_kernel<bf16>(const float *, bf16 *, int, index)",
-    ],
-    "tensor_core.cuh": [
-        f"tensor_core_kernel<{kind}, Layout::{layout}, Shape<64, 64, 32, 32, 32, 3>, {wide}>"
-        f"(LinearProduct<{number}>)"
-        for kind, number, layout, wide in [
-            ("Tf32", "float", "nt", "true"),
-            ("Bf16", "bf16", "nn", "false"),
-            ("F16", "f16", "tn", "true"),
-        ]
-    ],
-}
-
-
-@pytest.mark.skipif(NVRTC is None, reason="no libnvrtc: install nvidia-cuda-nvrtc, or set NVRTC")
-@pytest.mark.parametrize("arch", ["compute_80", "sm_90a", "sm_100"])
-@pytest.mark.parametrize("header", UNITS)
-def test_headers_compile_by_nvrtc(header: str, arch: str) -> None:
-    program = f'#include "{header}"\nnamespace tinygrad_ai::cuda {{\n'
-    program += "".join(f"template __global__ void {kernel};\n" for kernel in UNITS[header]) + "}\n"
-    options = [
-        f"--gpu-architecture={arch}", "-std=c++17", f"-I{CUDA}", "-ftz=true", "-default-device",
-    ]  # fmt: skip
-    handle = ctypes.c_void_p()
-    create = NVRTC.nvrtcCreateProgram
-    assert create(ctypes.byref(handle), program.encode(), b"try.cu", 0, None, None) == 0
-    given = (ctypes.c_char_p * len(options))(*[o.encode() for o in options])
-    code = NVRTC.nvrtcCompileProgram(handle, len(options), given)
-    size = ctypes.c_size_t()
-    NVRTC.nvrtcGetProgramLogSize(handle, ctypes.byref(size))
-    said = ctypes.create_string_buffer(size.value)
-    NVRTC.nvrtcGetProgramLog(handle, said)
-    NVRTC.nvrtcDestroyProgram(ctypes.byref(handle))
-    assert code == 0, said.value.decode()
+@pytest.mark.slow
+def test_without_nvcc_a_cpp_compiler_builds_the_launchers(tmp_path: Path) -> None:
+    where = copy(tmp_path / "copy", "device.cu")
+    nvcc = tmp_path / "bin" / "nvcc"
+    nvcc.parent.mkdir()
+    nvcc.write_text("#!/bin/sh\nexit 1\n")
+    nvcc.chmod(0o755)
+    path = {"PATH": f"{nvcc.parent}:{os.environ['PATH']}", "NVCC": "", "CUDA_HOME": ""}
+    done = build(where, TINYGRAD_AI_CUDA="auto", CUDA_PATH="", **path, **driver(tmp_path))
+    assert done.returncode == 0, done.stderr
+    backend = where / "tinygrad_ai" / "backend"
+    (library,) = backend.glob("_cuda*.so")
+    assert b"set_compiler" in library.read_bytes() and (backend / "cuda.txt").read_text() == ""
+    assert not (backend / "csrc").exists()  # the sources lie beside the package

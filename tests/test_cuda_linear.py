@@ -13,6 +13,7 @@ import pytest
 from scipy.special import erf
 
 from tests.cuda_memory import Simulated, gpu
+from tests.cuda_nvrtc import module_behind_a_driver
 from tests.cuda_programs import module
 
 GPU = gpu()
@@ -51,12 +52,17 @@ WAYS = [
 CASES = [(way, dtype, layout) for way, dtype, layouts in WAYS for layout in layouts]
 
 
+WAYS_TO_RUN = ["simulator", "simulator behind a driver"]
+
+
 @pytest.fixture(
-    scope="module", params=["simulator"] if isinstance(GPU, str) else ["simulator", "gpu"]
+    scope="module", params=WAYS_TO_RUN if isinstance(GPU, str) else [*WAYS_TO_RUN, "gpu"]
 )
 def cuda(request: pytest.FixtureRequest) -> Any:
     if request.param == "gpu":
         return GPU
+    if request.param == "simulator behind a driver":
+        return Simulated(module_behind_a_driver())
     return Simulated(module())
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests import cuda_help as c
 from tests.cuda_help import close, fill, odd, stack
+from tests.cuda_nvrtc import launchers_behind_a_driver
 from tinygrad_ai.backend import kernels
 from tinygrad_ai.backend import numpy as be
 
@@ -17,8 +18,10 @@ FLOATS = [np.float32, np.float64]
 both = pytest.mark.parametrize("dtype", FLOATS)
 
 
-@pytest.fixture(scope="module")
-def cuda(tmp_path_factory: pytest.TempPathFactory) -> c.Launchers:
+@pytest.fixture(scope="module", params=["simulator", "simulator behind a driver"])
+def cuda(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> c.Launchers:
+    if request.param == "simulator behind a driver":
+        return launchers_behind_a_driver()
     target = tmp_path_factory.mktemp("cuda") / "kernels.so"
     return c.Launchers(c.build(target, "kernels_all.cpp", "-shared", "-fPIC"))
 

@@ -215,16 +215,12 @@ __global__ void __launch_bounds__(attend_threads<T>, attend_blocks<T>)
 
 // More shared memory than 48 kB has to be asked for.
 template <class Kernel> int allow_shared(Kernel kernel, std::size_t bytes) {
-#ifdef __CUDACC__
   if (bytes > 48 * 1024)
     if (const auto status = cudaFuncSetAttribute(
             kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes))) {
       cudaGetLastError(); // told now, and not once more at the next launch
       return static_cast<int>(status);
     }
-#else
-  (void)kernel, (void)bytes;
-#endif
   return 0;
 }
 

@@ -49,6 +49,9 @@ PYBIND11_MODULE(MODULE, m) {
   add_elements(m);
   add_random(m);
   add_optim(m);
+#ifdef LAUNCHERS_ONLY
+  add_compiler(m);
+#endif
   m.def("device_count", [] { return asked(device_count); });
   m.def("driver_version", [] { return asked(driver_version); });
   m.def("runtime_version", [] { return asked(runtime_version); });

@@ -62,5 +62,6 @@ void add_rows(py::module_ &);     // bindings_rows.cpp
 void add_elements(py::module_ &); // bindings_elements.cpp
 void add_random(py::module_ &);   // bindings_random.cpp
 void add_optim(py::module_ &);    // bindings_optim.cpp
+void add_compiler(py::module_ &); // driver_bindings.cpp, where launchers alone were compiled
 
 } // namespace tinygrad_ai::cuda

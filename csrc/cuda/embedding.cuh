@@ -22,7 +22,7 @@ __global__ void __launch_bounds__(Team::threads) embedding_rows(Embedding<T> s, 
 
 // Where place i comes in the order: after all smaller ones, and all equal ones before it. Blocks
 // look at the places tile by tile in shared memory.
-__global__ static void __launch_bounds__(element_threads)
+PLAIN_KERNEL void __launch_bounds__(element_threads)
     rank_places(const std::int64_t *place, index count, std::int64_t *order) {
   DYNAMIC_SHARED(index, tile);
   const index step = index(gridDim.x) * element_threads;

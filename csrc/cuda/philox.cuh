@@ -56,19 +56,17 @@ ON_DEVICE void draw(const Random &s, T *y, index count, const F &f) {
   }
 }
 
-__global__ static void __launch_bounds__(element_threads)
-    draw_words(Random s, u32 *y, index count) {
+PLAIN_KERNEL void __launch_bounds__(element_threads) draw_words(Random s, u32 *y, index count) {
   draw<4>(s, y, count, [](const Words &r, int k) { return r.w[k]; });
 }
-__global__ static void __launch_bounds__(element_threads)
-    draw_floats(Random s, float *y, index count) {
+PLAIN_KERNEL void __launch_bounds__(element_threads) draw_floats(Random s, float *y, index count) {
   draw<4>(s, y, count, [](const Words &r, int k) { return unit(r.w[k]); });
 }
-__global__ static void __launch_bounds__(element_threads)
+PLAIN_KERNEL void __launch_bounds__(element_threads)
     draw_doubles(Random s, double *y, index count) {
   draw<2>(s, y, count, [](const Words &r, int k) { return unit(r.w[2 * k], r.w[2 * k + 1]); });
 }
-__global__ static void __launch_bounds__(element_threads)
+PLAIN_KERNEL void __launch_bounds__(element_threads)
     draw_below(Random s, unsigned char *y, index count, u64 limit) {
   draw<4>(s, y, count, [limit](const Words &r, int k) -> unsigned char { return r.w[k] < limit; });
 }

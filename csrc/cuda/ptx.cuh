@@ -1,11 +1,12 @@
 // The few PTX instructions the kernels use, by name. The simulator has a meaning for each in
-// tests/cuda/cusim_ptx.h.
+// tests/cuda/cusim_ptx.h; where launchers alone are compiled, host.h says that there is none.
 
 #pragma once
 
 #include "compat.cuh"
 
-#if !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+#if defined(LAUNCHERS_ONLY) // host.h has them
+#elif !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
 #include "cusim_ptx.h"
 #else
 

@@ -56,10 +56,9 @@ def state(name: str) -> dict[str, Any]:
             cupy.cuda.runtime.getDeviceProperties(i)["name"].decode()
             for i in range(cupy.cuda.runtime.getDeviceCount())
         ]
-        kernels = fused_cuda.load()[1] or "in use"
         return {
             "available": True, "cupy": cupy.__version__, "gpus": ", ".join(names),
-            "kernels": kernels,
+            "kernels": fused_cuda.said(),
         }  # fmt: skip
     return {"available": False, "reason": why}
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from . import cuda
+from . import cuda, nvrtc
 from .native import STALE, sources
 
 NOTE = Path(__file__).parent / "cuda.txt"
@@ -28,6 +28,16 @@ def load() -> tuple[Any, str]:
         said = NOTE.read_text().strip() if NOTE.exists() else ""
         return None, said or f"it was not built: {error}"
     return (module, "") if sources("cuda") in ("", module.sources) else (None, STALE)
+
+
+def said() -> str:
+    """Which kernels are in use, for `info`."""
+    module, why = load()
+    if module is None:
+        return why
+    if module.archs == "nvrtc":
+        return "in use, each compiled by NVRTC at first use"
+    return f"in use, compiled by nvcc for {module.archs}"
 
 
 class Fused:
@@ -65,6 +75,8 @@ def install(be: Any) -> None:
     """Puts the compiled entries into a backend's table, if they were built."""
     module, _ = load()
     if module is not None:
+        if module.archs == "nvrtc":
+            module.set_compiler(nvrtc.Compiler(be.xp.cuda.nvrtc))
         stand_in(be, module)
 
 
