@@ -81,6 +81,9 @@ class World:
 class Event:
     done = True
 
+    def record(self, stream: Any = None) -> None:
+        pass
+
     def synchronize(self) -> None:
         pass
 
@@ -90,6 +93,10 @@ class Stream:
 
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
         self.ptr = 0 if null else id(self)
+        self.captured = False  # tests say whether it is
+
+    def is_capturing(self) -> bool:
+        return self.captured
 
     def record(self, event: Any = None) -> Event:
         return Event()
@@ -146,6 +153,7 @@ def make_cuda(cupy: ModuleType, world: World) -> dict[str, ModuleType]:
     values: dict[str, Any] = {
         "Device": Device, "Stream": Stream, "Event": Event, "runtime": runtime,
         "get_current_stream": lambda: STREAMS[-1],
+        "get_elapsed_time": lambda start, end: 0.0,
         "is_available": lambda: world.driver and world.count > 0,
         "memory": SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     }  # fmt: skip

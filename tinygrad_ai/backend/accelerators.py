@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DeviceError
-from . import cuda, fused_cuda, native
+from . import cublaslt, cuda, fused_cuda, native
 
 SWITCHES = {"native": "TINYGRAD_AI_NATIVE", "cuda": "TINYGRAD_AI_CUDA"}
 CURES = {
@@ -56,10 +56,10 @@ def state(name: str) -> dict[str, Any]:
             cupy.cuda.runtime.getDeviceProperties(i)["name"].decode()
             for i in range(cupy.cuda.runtime.getDeviceCount())
         ]
-        kernels = fused_cuda.load()[1] or "in use"
+        module, why_not = fused_cuda.load()
         return {
             "available": True, "cupy": cupy.__version__, "gpus": ", ".join(names),
-            "kernels": kernels,
+            "kernels": why_not or "in use", "cublaslt": cublaslt.report(module),
         }  # fmt: skip
     return {"available": False, "reason": why}
 
