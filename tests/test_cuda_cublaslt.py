@@ -21,7 +21,7 @@ import pytest
 import tests.fakecupy as fakecupy
 import tinygrad_ai as ta
 import tinygrad_ai.nn.functional as F
-from tests.cuda_programs import CXX, ROOT, TESTS, library_file, module
+from tests.cuda_programs import CXX, ROOT, library_file, module
 from tests.test_cuda_linear import VALUES, fresh, matrices, read, tolerance
 from tinygrad_ai import backend
 from tinygrad_ai.backend import cublaslt, fused_cuda, fused_cuda_linear
@@ -300,15 +300,32 @@ def test_nothing_is_measured_or_made_in_a_capture(
     assert not door.lt.plans and not door.lt.spaces
     monkeypatch.setattr(stream, "captured", False)
     forward()
-    (space,) = door.lt.spaces.values()
-    assert asked and space.nbytes == 32 << 20
+    assert asked and next(iter(door.ranks.values()))[0] == "cupy"
     monkeypatch.setattr(stream, "captured", True)
-    with monkeypatch.context() as patch:
-        patch.setattr(door.be, "matmul", None)  # CuPy refuses; it was fastest, cuBLASLt is next
-        before = fake.fake_calls()
-        np.testing.assert_allclose(forward().detach().cpu().numpy(), wanted, rtol=1e-6)
-        assert unknown().shape == (6, 8)
-    assert fake.fake_calls() <= before + 1
+    monkeypatch.setattr(door.be, "matmul", None)  # CuPy refuses, though it was the fastest
+    np.testing.assert_allclose(forward().detach().cpu().numpy(), wanted, rtol=1e-6)
+    assert unknown().shape == (6, 8)
+
+
+def test_plans_and_workspaces_in_a_capture(
+    door: Any, fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, c = (door.be.empty((8, 8), "float32") for _ in range(2))
+    Layout, Dtype, Act = door.module.Layout, door.module.Dtype, door.module.Act
+    kind, at = (Layout.nt, Dtype.float32, False, 8, 8, 8, Act.none), (a, a, None, c, None)
+    at = tuple([door.address(array) for array in at])
+    stream = door.be.xp.cuda.get_current_stream()
+    monkeypatch.setattr(stream, "captured", True)
+    assert not door.lt(0, kind, at, 5) and not door.lt.plans
+    monkeypatch.setattr(stream, "captured", False)
+    assert door.lt(0, kind, at, 5) and door.lt(0, kind, at, 5) and door.lt(0, kind, at, 6)
+    assert len(door.lt.plans) == 1 and set(door.lt.spaces) == {(0, 5), (0, 6)}
+    assert {space.nbytes for space in door.lt.spaces.values()} == {32 << 20}
+    monkeypatch.setattr(stream, "captured", True)
+    before = fake.fake_calls()
+    assert door.lt(0, kind, at, 7) and fake.fake_calls() == before + 1
+    assert set(door.lt.spaces) == {(0, 5), (0, 6)}  # the graph's own is in the graph's pool
+    assert door.lt.space(0, 5) is not door.lt.space(0, 5)
 
 
 def test_what_cublaslt_cannot_do_cupy_does(door: Any, fake: Any) -> None:
@@ -322,9 +339,9 @@ def test_what_cublaslt_cannot_do_cupy_does(door: Any, fake: Any) -> None:
 
 
 def test_ways_are_checked() -> None:
-    with pytest.raises(ArgumentError, match="expected auto or one of cupy, ours"):
-        with fused_cuda_linear.products("fast"):
-            pass
+    said = "expected auto or one of cupy, ours, hopper, cublaslt, got 'fast'"
+    with pytest.raises(ArgumentError, match=said), fused_cuda_linear.products("fast"):
+        pass
 
 
 def test_hopper_is_for_hoppers(door: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,10 +56,11 @@ def state(name: str) -> dict[str, Any]:
             cupy.cuda.runtime.getDeviceProperties(i)["name"].decode()
             for i in range(cupy.cuda.runtime.getDeviceCount())
         ]
-        module, why_not = fused_cuda.load()
+        kernels = fused_cuda.load()[1] or "in use"
         return {
             "available": True, "cupy": cupy.__version__, "gpus": ", ".join(names),
-            "kernels": why_not or "in use", "cublaslt": cublaslt.report(module),
+            "kernels": kernels,
+            "cublaslt": cublaslt.report(fused_cuda.load()[0]),
         }  # fmt: skip
     return {"available": False, "reason": why}
 

@@ -81,11 +81,11 @@ class Products:
         self, device: int, kind: tuple[Any, ...], at: tuple[int, ...], stream: int
     ) -> bool:
         """Whether it was done. kind: layout, dtype, tf32, m, n, k, act; at: the addresses of
-        a, b, bias, c, z. While a graph is captured only with what was made before."""
+        a, b, bias, c, z. While a graph is captured only by a plan that is there."""
         plan = self.plan(device, kind, at)
-        space = self.space(device, stream) if plan is not None else None
-        if space is None:
+        if plan is None:
             return False
+        space = self.space(device, stream)
         plan.run(*at, self.be.address_of(space), stream)
         return True
 
@@ -102,11 +102,14 @@ class Products:
         return self.plans.get(key)
 
     def space(self, device: int, stream: int) -> Any:
-        """A stream's workspace: what runs at the same time must not share one."""
+        """A stream's workspace: what runs at the same time must not share one. A graph runs on any
+        stream, and its pool keeps what it uses, so it gets one of its own."""
+        if capturing(self.be):
+            return self.be.empty((WORKSPACE,), "uint8")
         key = (device, stream)
-        if key not in self.spaces and not capturing(self.be):
+        if key not in self.spaces:
             self.spaces[key] = self.be.empty((WORKSPACE,), "uint8")
-        return self.spaces.get(key)
+        return self.spaces[key]
 
     def library(self, device: int) -> Any:
         if device not in self.libraries:
