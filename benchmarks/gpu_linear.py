@@ -50,16 +50,15 @@ def rounded(x: np.ndarray, dtype: str) -> np.ndarray:
     return ((bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000).astype(np.uint32).view(np.float32)
 
 
+BLOCK = (1 << 21) + 3  # numbers drawn; large matrices repeat them, and no line is as another
+
+
 def start(case: Case) -> tuple[np.ndarray, ...]:
     """x, w and b."""
-    r = np.random.default_rng(case.m)
-    x, w, b = (
-        (r.random(shape, np.float32) - 0.5) * scale
-        for shape, scale in (
-            ((case.m, case.k), 4), ((case.n, case.k), 4 / case.k**0.5), ((case.n,), 1),
-        )
-    )  # fmt: skip
-    return rounded(x, case.dtype), rounded(w, case.dtype), rounded(b, case.dtype)
+    drawn = np.random.default_rng(case.m).random(BLOCK, np.float32) - np.float32(0.5)
+    shapes = (((case.m, case.k), 4.0), ((case.n, case.k), 4 / case.k**0.5), ((case.n,), 1.0))
+    made = [np.resize(rounded(drawn * np.float32(scale), case.dtype), s) for s, scale in shapes]
+    return made[0], made[1], made[2]
 
 
 def activated(z: np.ndarray, act: str | None) -> np.ndarray:

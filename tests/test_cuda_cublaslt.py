@@ -44,6 +44,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     library = ctypes.CDLL(file)
     yield library
     library.fake_fail(0)
+    library.fake_eat_nan(False)
 
 
 def address(x: np.ndarray | None) -> int:
@@ -336,6 +337,17 @@ def test_what_cublaslt_cannot_do_cupy_does(door: Any, fake: Any) -> None:
         y = F.linear(x, ta.ones(8, 4, device="cuda", dtype=ta.float64), act="gelu_tanh")
         assert fake.fake_epilogue() == 1  # the product alone
         np.testing.assert_allclose(y.cpu().numpy(), VALUES["gelu_tanh"](np.full((2, 8), 4.0)))
+
+
+@pytest.mark.parametrize("eats", [False, True])
+def test_a_relu_that_eats_nan_is_not_used(door: Any, fake: Any, eats: bool) -> None:
+    fake.fake_eat_nan(eats)
+    x = np.ones((3, 4), np.float32)
+    x[1] = np.nan
+    with fused_cuda_linear.products("cublaslt"):
+        y = F.linear(ta.tensor(x, device="cuda"), ta.ones(8, 4, device="cuda"), act="relu")
+    assert fake.fake_epilogue() == (1 if eats else 2)
+    np.testing.assert_array_equal(y.cpu().numpy(), np.where(np.isnan(x[:, :1]), x[:, :1], [4] * 8))
 
 
 def test_ways_are_checked() -> None:

@@ -43,6 +43,7 @@ struct Result {
 
 constexpr std::uint64_t chosen_here = 0x7a5e;
 constexpr std::size_t workspace_needed = 4096;
+bool eats_nan = false;
 int live = 0, calls = 0, failure = OK, last_epilogue = 0, last_compute = 0;
 
 float of_half(std::uint16_t h) {
@@ -106,7 +107,7 @@ double factor(double x, int compute) { // TF32: 10 bits of mantissa
 
 double activated(double x, std::uint32_t epilogue) {
   if (epilogue & RELU)
-    return x < 0 ? 0 : x;
+    return x < 0 || (eats_nan && std::isnan(x)) ? 0 : x;
   if (epilogue & GELU)
     return x / 2 * (1 + std::tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
   return x;
@@ -175,6 +176,7 @@ int fake_calls() { return calls; }
 int fake_epilogue() { return last_epilogue; }
 int fake_compute() { return last_compute; }
 void fake_fail(int code) { failure = code; }
+void fake_eat_nan(bool eat) { eats_nan = eat; }
 
 int cublasLtCreate(void **handle) { return make(handle, new int(1)); }
 int cublasLtDestroy(void *handle) { return end<int>(handle); }

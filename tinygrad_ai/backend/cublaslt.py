@@ -76,6 +76,7 @@ class Products:
         self.libraries: dict[int, Any] = {}
         self.plans: dict[Any, Any] = {}
         self.spaces: dict[tuple[int, int], Any] = {}
+        self.nan: dict[Any, bool] = {}
 
     def __call__(
         self, device: int, kind: tuple[Any, ...], at: tuple[int, ...], stream: int
@@ -110,6 +111,19 @@ class Products:
         if key not in self.spaces:
             self.spaces[key] = self.be.empty((WORKSPACE,), "uint8")
         return self.spaces[key]
+
+    def keeps_nan(self, device: int, kind: tuple[Any, ...], dtype: Any, stream: int) -> bool:
+        """Whether the library's relu leaves NaN alone, as ours does. It does not say, so it is
+        asked once for each kind of number, with a small product whose bias is NaN."""
+        key = (device, *kind[1:3])
+        if key not in self.nan and not capturing(self.be):
+            a, c = (self.be.zeros((16, 16), dtype) for _ in range(2))
+            bias = self.be.full((16,), float("nan"), dtype)
+            at = tuple([0 if x is None else self.be.address_of(x) for x in (a, a, bias, c, None)])
+            small = (self.module.Layout.nt, *kind[1:3], 16, 16, 16, self.module.Act.relu)
+            done = self(device, small, at, stream)
+            self.nan[key] = done and bool(self.be.isnan(c.astype("float32")).all())
+        return self.nan.get(key, False)
 
     def library(self, device: int) -> Any:
         if device not in self.libraries:

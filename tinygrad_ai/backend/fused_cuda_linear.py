@@ -164,14 +164,18 @@ class Linear(Fused):
 
     def cublaslt(self, p: Product) -> Any:
         """By cuBLASLt. An activation that it lacks, or whose z it cannot keep, is a second step."""
+        if p.empty:
+            return None
         m, n = p.kind[3:5]
         lies = p.act == "gelu_tanh" and n % 8 == 0  # lines of z as it wants them
         inside = p.act in cublaslt.FUSED and (lies or not p.keep)
+        if p.act == "relu":
+            inside = self.lt.keeps_nan(p.device, p.kind, p.a.dtype, self.stream())
         c = self.be.empty((m, n), p.a.dtype)
         z = self.be.empty((m, n), p.a.dtype) if p.keep and inside else None
         at = tuple([self.address(array) for array in (p.a, p.b, p.bias, c, z)])
         kind = (*p.kind, self.acts[p.act if inside else None])
-        if p.empty or not self.lt(p.device, kind, at, self.stream()):
+        if not self.lt(p.device, kind, at, self.stream()):
             return None
         if inside:
             return (c, z) if p.keep else c
