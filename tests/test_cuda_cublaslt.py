@@ -287,22 +287,28 @@ def test_the_clock_is_the_gpus(door: Any, monkeypatch: pytest.MonkeyPatch) -> No
     assert told == ["record", *["call"] * fused_cuda_linear.LAUNCHES, "record", "synchronize"]
 
 
+def captures(door: Any, monkeypatch: pytest.MonkeyPatch, now: bool) -> None:
+    """From now on the current stream says whether it is captured."""
+    stream = type(door.be.xp.cuda.get_current_stream())
+    monkeypatch.setattr(stream, "is_capturing", lambda self: now)
+
+
 def test_nothing_is_measured_or_made_in_a_capture(
     door: Any, fake: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stream = door.be.xp.cuda.get_current_stream()
+    capture = partial(captures, door, monkeypatch)
     asked = scripted(door, monkeypatch, cupy=1.0, ours=3.0, cublaslt=2.0)
     forward, unknown = layer("relu"), layer("tanh")
-    monkeypatch.setattr(stream, "captured", True)
+    capture(True)
     wanted = forward().detach().cpu().numpy()  # never measured: ours
     assert not asked and not door.ranks and not door.lt.plans and not door.lt.spaces
     with fused_cuda_linear.products("cublaslt"):  # no plan, and none is made: ours
         np.testing.assert_allclose(forward().detach().cpu().numpy(), wanted, rtol=1e-6)
     assert not door.lt.plans and not door.lt.spaces
-    monkeypatch.setattr(stream, "captured", False)
+    capture(False)
     forward()
     assert asked and next(iter(door.ranks.values()))[0] == "cupy"
-    monkeypatch.setattr(stream, "captured", True)
+    capture(True)
     monkeypatch.setattr(door.be, "matmul", None)  # CuPy refuses, though it was the fastest
     np.testing.assert_allclose(forward().detach().cpu().numpy(), wanted, rtol=1e-6)
     assert unknown().shape == (6, 8)
@@ -315,14 +321,14 @@ def test_plans_and_workspaces_in_a_capture(
     Layout, Dtype, Act = door.module.Layout, door.module.Dtype, door.module.Act
     kind, at = (Layout.nt, Dtype.float32, False, 8, 8, 8, Act.none), (a, a, None, c, None)
     at = tuple([door.address(array) for array in at])
-    stream = door.be.xp.cuda.get_current_stream()
-    monkeypatch.setattr(stream, "captured", True)
+    capture = partial(captures, door, monkeypatch)
+    capture(True)
     assert not door.lt(0, kind, at, 5) and not door.lt.plans
-    monkeypatch.setattr(stream, "captured", False)
+    capture(False)
     assert door.lt(0, kind, at, 5) and door.lt(0, kind, at, 5) and door.lt(0, kind, at, 6)
     assert len(door.lt.plans) == 1 and set(door.lt.spaces) == {(0, 5), (0, 6)}
     assert {space.nbytes for space in door.lt.spaces.values()} == {32 << 20}
-    monkeypatch.setattr(stream, "captured", True)
+    capture(True)
     before = fake.fake_calls()
     assert door.lt(0, kind, at, 7) and fake.fake_calls() == before + 1
     assert set(door.lt.spaces) == {(0, 5), (0, 6)}  # the graph's own is in the graph's pool
