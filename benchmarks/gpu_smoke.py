@@ -117,12 +117,20 @@ def dropout(dtype: Any) -> list[Any]:
 
 
 @job
+def random(dtype: Any) -> list[Any]:
+    draws = (ta.rand, ta.randn)
+    found = [draw(ROWS, INNER, device=DEVICE).to(dtype) for draw in draws]
+    return [*found, ta.randint(0, 10, (ROWS,), device=DEVICE), ta.randperm(ROWS, device=DEVICE)]
+
+
+@job
 def optimizers(dtype: Any) -> list[Any]:
-    makers: list[Callable[[Any], Any]] = [
-        lambda p: ta.optim.Adam(p, amsgrad=True), lambda p: ta.optim.AdamW(p),
+    makers: list[Callable[[Any], Any]] = [  # an eps that half precision has
+        lambda p: ta.optim.Adam(p, amsgrad=True, eps=1e-3),
+        lambda p: ta.optim.AdamW(p, eps=1e-3),
         lambda p: ta.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
-        lambda p: ta.optim.RMSprop(p, momentum=0.5, centered=True),
-    ]  # fmt: skip
+        lambda p: ta.optim.RMSprop(p, momentum=0.5, centered=True, eps=1e-3),
+    ]
     params = [numbers(n, dtype=dtype) for n in (1, 1025)]
     for make in makers:
         for p in params:
