@@ -55,25 +55,24 @@ class Outcome:
 
 PYTHON = (sys.executable, "-m")
 TEST, GPU = (*PYTHON, "pytest", "-q"), {"TINYGRAD_AI_REQUIRE": "gpu"}
+SANITIZER = ("compute-sanitizer", "--error-exitcode", "1", "--tool")
 PHASES = (
     Phase(
         "build", (*PYTHON, "pip", "install", "--quiet", "--no-build-isolation", "--no-deps",
                   "--no-index", "--editable", "."),
-        150, {"TINYGRAD_AI_CUDA": "require", "TINYGRAD_AI_NATIVE": "require"},
+        100, {"TINYGRAD_AI_CUDA": "require", "TINYGRAD_AI_NATIVE": "require"},
     ),
-    Phase("info", (*PYTHON, "tinygrad_ai", "info"), 20),
-    Phase("the linear layer's kernels", (*TEST, "tests/test_cuda_linear.py"), 60, GPU),
-    Phase("the other kernels", (*TEST, "-m", "gpu", "tests/test_cuda_kernels.py"), 60, GPU),
+    Phase("info", (*PYTHON, "tinygrad_ai", "info"), 15),
+    Phase("the linear layer's kernels", (*TEST, "tests/test_cuda_linear.py"), 50, GPU),
+    Phase("the other kernels", (*TEST, "-m", "gpu", "tests/test_cuda_kernels.py"), 50, GPU),
     Phase(
         "the backend", (*TEST, "-n", "4", "tests/test_cuda_ops.py", "tests/test_cuda_backend.py",
-                        "tests/test_cuda_train.py", "tests/test_amp.py"),
-        150, GPU,
+                        "tests/test_cuda_ways.py", "tests/test_cuda_train.py", "tests/test_amp.py"),
+        110, GPU,
     ),
-    Phase(
-        "memory errors", ("compute-sanitizer", "--error-exitcode", "1", *TEST, "-k",
-                          "gpu and act_grad", "tests/test_cuda_linear.py"),
-        40, GPU,
-    ),
+    Phase("memory errors", (*SANITIZER, "memcheck", *PYTHON, "benchmarks.gpu_smoke"), 30),
+    Phase("races", (*SANITIZER, "racecheck", *PYTHON, "benchmarks.gpu_smoke"), 30),
+    Phase("figures", (*PYTHON, "benchmarks.gpu_figures"), 150),
 )  # fmt: skip
 
 
@@ -125,8 +124,25 @@ def table(where: dict[str, str], day: str, outcomes: Iterable[Outcome]) -> str:
     for outcome in outcomes:
         last = outcome.last.replace("|", "\\|")
         lines.append(f"| {outcome.name} | {outcome.state} | {outcome.seconds:.0f} | {last} |")
-        figures += [f"| {name} | {value} |" for name, value in outcome.figures.items()]
-    return "\n".join([*lines, "", "| figure | |", "|---|---|", *figures, ""])
+        figures += [f"| {' | '.join(row(n, v))} |" for n, v in outcome.figures.items()]
+    head = ["", "| figure | | target | | seconds |", "|---|---|---|---|---|"]
+    return "\n".join([*lines, *head, *figures, ""])
+
+
+def row(name: str, value: Any) -> list[str]:
+    """A figure's name and value, its target, whether it was met, and everyone's seconds."""
+    if not isinstance(value, dict):
+        return [name, str(value), "", "", ""]
+    if "error" in value:
+        return [name, value["error"].replace("|", "\\|").replace("\n", " "), "", "not measured", ""]
+    target = f"{'>=' if value['at_least'] else '<='} {value['limit']:.2f}"
+    times = ", ".join([f"{who} {seconds:.3g}" for who, seconds in value["seconds"].items()])
+    return [name, f"{value['value']:.3f}", target, "met" if value["passed"] else "MISSED", times]
+
+
+def told(value: Any) -> str:
+    """A figure's value, target and verdict in a line."""
+    return "  ".join([part for part in row("", value)[1:4] if part])
 
 
 def save(where: dict[str, str], day: str, outcomes: list[Outcome], folder: Path) -> Path:
@@ -159,7 +175,7 @@ def main(arguments: list[str] | None = None, phases: tuple[Phase, ...] = PHASES)
     for o in outcomes:
         print(f"{o.name:12} {o.state:9} {o.seconds:4.0f} s  {o.last[:100]}")
         for name, value in o.figures.items():
-            print(f"  {name}: {value}")
+            print(f"  {name}: {told(value)}")
     print(f"results: {file}")
     return int(any([o.state != "passed" for o in outcomes]))
 

@@ -79,8 +79,9 @@ def module_file() -> Path:
     units = [p for p in sorted(CUDA.glob("*.cu")) if p.stem not in ONLY_ON_A_GPU]
     parts = [(path, common) for path in units]
     parts += [(path, [*common, *names, *python]) for path in sorted(CUDA.glob("bindings*.cpp"))]
-    parts += [(TESTS / "sim_device.cpp", common)]
-    return built("_cuda_sim.so", parts, ["-shared"])
+    plain = [TESTS / "sim_device.cpp", CUDA / "cublaslt.cpp"]
+    parts += [(path, common) for path in plain]
+    return built("_cuda_sim.so", parts, ["-shared", "-ldl"])
 
 
 def module() -> Any:
@@ -90,3 +91,8 @@ def module() -> Any:
     found = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(found)
     return found
+
+
+def library_file() -> Path:
+    """The stand-in for NVIDIA's libcublasLt."""
+    return built("libfake_cublasLt.so", [(TESTS / "fake_cublaslt.cpp", ["-O1"])], ["-shared"])

@@ -115,8 +115,9 @@ def test_the_stand_in_refuses_what_cupy_refuses(cupy: Any) -> None:
 
 
 USED = """cuda.Device.mem_info cuda.Device.compute_capability cuda.Device.synchronize cuda.Stream
-cuda.Stream.record cuda.Stream.wait_event cuda.Stream.is_capturing cuda.Event.done
-cuda.get_current_stream
+cuda.Stream.record cuda.Stream.wait_event cuda.Event.done cuda.get_current_stream
+cuda.Stream.is_capturing cuda.Event.record cuda.Event.synchronize cuda.get_elapsed_time
+cuda.runtime.memcpyAsync cuda.runtime.memcpyDeviceToDevice cuda.runtime.deviceSynchronize
 cuda.runtime.getDeviceCount cuda.runtime.getDevice cuda.runtime.getDeviceProperties
 cuda.MemoryPool.used_bytes cuda.MemoryPool.total_bytes cuda.MemoryPool.set_limit
 cuda.MemoryPool.get_limit cuda.MemoryPool.free_all_blocks get_default_memory_pool

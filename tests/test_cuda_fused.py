@@ -12,9 +12,9 @@ import pytest
 import tests.fakecupy as fakecupy
 import tinygrad_ai as ta
 import tinygrad_ai.nn.functional as F
-from tests.cuda_programs import module
+from tests.cuda_programs import library_file, module
 from tinygrad_ai import backend
-from tinygrad_ai.backend import fused_cuda, fused_cuda_linear, kernels, native
+from tinygrad_ai.backend import cublaslt, fused_cuda, fused_cuda_linear, kernels, native
 
 SHAPES = [((5, 7), 3), ((2, 3, 17), 33), ((1, 1), 1), ((0, 4), 2)]
 
@@ -24,9 +24,13 @@ def compiled() -> Any:
     return module()
 
 
-@pytest.fixture(params=[False, True], ids=["cupy's products", "our products"])
-def cuda(request: pytest.FixtureRequest, compiled: Any) -> Iterator[list[str]]:
-    """The names of the kernels that were called."""
+@pytest.fixture(params=["cupy", "ours", "cublaslt", "auto"])
+def cuda(
+    request: pytest.FixtureRequest, compiled: Any, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[list[str]]:
+    """The names of the kernels that were called, with each way to compute products."""
+    library = str(library_file())
+    monkeypatch.setattr(cublaslt, "places", lambda: [library])
     called: list[str] = []
 
     class Counted:
@@ -38,7 +42,8 @@ def cuda(request: pytest.FixtureRequest, compiled: Any) -> Iterator[list[str]]:
         fused_cuda.stand_in(backend.on("cuda"), Counted())
         called.clear()
         yield called
-        assert ("product" in called) == request.param
+        assert ("product" in called) == (request.param in ("ours", "auto"))
+        assert ("CublasLt" in called) == (request.param in ("cublaslt", "auto"))
 
 
 def results(device: str, shape: Any, outputs: int, act: str | None, dtype: str) -> list[Any]:
@@ -70,7 +75,7 @@ def test_what_the_kernels_are_not_made_for(cuda: list[str]) -> None:
     assert (
         F.linear(x.half()[:, :3], ta.ones(2, 3, device="cuda").half()).tolist() == [[3.0] * 2] * 6
     )
-    assert "product" not in cuda
+    assert "product" not in cuda and "CublasLt" not in cuda
     y = ta.arange(4, device="cuda", dtype=ta.float32).requires_grad_()
     F.gelu(y).sum().backward()  # the gradient of a sum has no memory of its own: strides of 0
     assert y.grad.shape == (4,)

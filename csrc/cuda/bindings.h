@@ -63,5 +63,6 @@ void add_elements(py::module_ &); // bindings_elements.cpp
 void add_random(py::module_ &);   // bindings_random.cpp
 void add_optim(py::module_ &);    // bindings_optim.cpp
 void add_compiler(py::module_ &); // driver_bindings.cpp, where launchers alone were compiled
+void add_cublaslt(py::module_ &); // bindings_cublaslt.cpp
 
 } // namespace tinygrad_ai::cuda

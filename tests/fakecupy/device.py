@@ -97,6 +97,9 @@ class World:
 class Event:
     done = True
 
+    def record(self, stream: Any = None) -> None:
+        pass
+
     def synchronize(self) -> None:
         pass
 
@@ -176,6 +179,7 @@ def make_cuda(cupy: ModuleType, world: World) -> dict[str, ModuleType]:
         "Device": Device, "MemoryPool": MemoryPool, "using_allocator": using_allocator,
         "Stream": Stream, "Event": Event, "runtime": runtime,
         "get_current_stream": lambda: STREAMS[-1],
+        "get_elapsed_time": lambda start, end: 0.0,
         "is_available": lambda: world.driver and world.count > 0,
         "memory": SimpleNamespace(OutOfMemoryError=OutOfMemoryError),
     }  # fmt: skip

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError, DeviceError
-from . import cuda, fused_cuda, native
+from . import cublaslt, cuda, fused_cuda, native
 
 SWITCHES = {"native": "TINYGRAD_AI_NATIVE", "cuda": "TINYGRAD_AI_CUDA"}
 CURES = {
@@ -59,6 +59,7 @@ def state(name: str) -> dict[str, Any]:
         return {
             "available": True, "cupy": cupy.__version__, "gpus": ", ".join(names),
             "kernels": fused_cuda.said(),
+            "cublaslt": cublaslt.report(fused_cuda.load()[0]),
         }  # fmt: skip
     return {"available": False, "reason": why}
 

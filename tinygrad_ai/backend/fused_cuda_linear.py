@@ -1,32 +1,64 @@
-"""The linear layer's entries on a GPU: our kernels in the place of the plain ones.
+"""The linear layer's entries on a GPU. The slope of an activation and the sums of a bias's gradient
+are one kernel of ours. A product has several ways to be computed: CuPy's, which is cuBLAS and
+kernels for the bias and the activation; ours; ours for Hopper alone; and cuBLASLt's.
 
-The products are CuPy's, which is cuBLAS, unless `products(True)` says otherwise: which is faster
-where has not been measured yet. The slope of an activation and the sums of a bias's gradient are
-one kernel of ours.
+Which one is fastest depends on the GPU and on the product, so it is measured: the first time that a
+product of some shape is asked for, each way computes it a few times, and the fastest is remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from statistics import median
+from typing import Any, NamedTuple
 
-from . import kernels, precision
+from ..errors import ArgumentError
+from . import cublaslt, kernels, precision
+from .cublaslt import capturing
 from .fused_cuda import Fused, group
 from .kernels import rows
 
-_products = False
+WAYS = ("cupy", "ours", "hopper", "cublaslt")
+TURNS, LAUNCHES = 3, 4  # each way's turns when they are measured, and products in a turn
+
+_way = "auto"
 
 
 @contextmanager
-def products(ours: bool) -> Iterator[None]:
-    """Inside the block our kernels multiply matrices, or CuPy's do."""
-    global _products
-    before, _products = _products, ours
+def products(way: str | bool) -> Iterator[None]:
+    """Inside the block matrices are multiplied in one way, or by "auto" in the fastest one. What a
+    way cannot do, CuPy does. True is "ours", False "cupy"."""
+    global _way
+    chosen = {True: "ours", False: "cupy"}[way] if isinstance(way, bool) else way
+    if chosen not in ("auto", *WAYS):
+        raise ArgumentError(f"expected auto or one of {', '.join(WAYS)}, got {way!r}")
+    before, _way = _way, chosen
     try:
         yield
     finally:
-        _products = before
+        _way = before
+
+
+class Product(NamedTuple):
+    """f(a b + bias), and z = a b + bias if it is to be kept. `kind` is all but the arrays."""
+
+    a: Any
+    b: Any
+    bias: Any
+    kind: tuple[Any, ...]  # layout, dtype, whether TF32 will do, m, n, k
+    act: str | None
+    keep: bool
+    device: int
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        return (self.device, self.kind, self.act, self.keep, self.bias is None)
+
+    @property
+    def empty(self) -> bool:
+        return 0 in self.kind[3:]
 
 
 @group
@@ -38,28 +70,117 @@ class Linear(Fused):
     def __init__(self, be: Any, module: Any) -> None:
         super().__init__(be, module)
         self.acts = {name: getattr(module.Act, name or "none") for name in kernels.ACTS}
+        self.lt = cublaslt.Products(be, module)
+        self.ranks: dict[tuple[Any, ...], list[str]] = {}  # the fastest first
+        self.hoppers: dict[int, bool] = {}
 
     def product(
-        self, layout: str, a: Any, b: Any, bias: Any, act: str | None, keep: bool = False
-    ) -> Any:
-        """f(a b + bias), and a b + bias if it is to be kept; None for what we do not multiply."""
+        self, plain: Callable[[], Any], layout: str, a: Any, b: Any, bias: Any = None,
+        act: str | None = None, keep: bool = False,
+    ) -> Any:  # fmt: skip
+        """f(a b + bias), and a b + bias if it is to be kept, in the way that was chosen."""
         dtype = self.dtype(a, b, bias)
-        if not _products or dtype is None:
-            return None
+        if _way == "cupy" or dtype is None:
+            return plain()
         m, k = a.shape if layout != "tn" else a.shape[::-1]
         n = b.shape[0] if layout == "nt" else b.shape[1]
-        y = self.be.empty((m, n), a.dtype)
-        z = self.be.empty((m, n), a.dtype) if keep else None
-        tensor_cores = a.itemsize == 2 or (
-            a.itemsize == 4 and precision.get_float32_matmul_precision() != "highest"
-        )
-        way = self.module.Way.tensor_core if tensor_cores else self.module.Way.blocked
+        tf32 = a.itemsize == 4 and precision.get_float32_matmul_precision() != "highest"
+        kind = (getattr(self.module.Layout, layout), dtype, tf32, m, n, k)
+        p = Product(a, b, bias, kind, act, keep, a.device.id)
+        if _way != "auto":
+            found = getattr(self, _way)(p)
+            if found is None and _way == "cublaslt" and capturing(self.be):
+                found = self.ours(p)
+            return plain() if found is None else found
+        return plain() if p.empty else self.fastest(p, plain)
+
+    def fastest(self, p: Product, plain: Callable[[], Any]) -> Any:
+        """The product in the way that was fastest; in the first that will do while a graph is
+        captured, when nothing can be measured and CuPy refuses to multiply."""
+        rank = self.ranks.get(p.key)
+        if rank is None and not capturing(self.be):
+            calls = {way: partial(getattr(self, way), p) for way in WAYS[1:]}
+            rank = self.ranks[p.key] = self.measured({**calls, "cupy": plain})
+        for way in rank or ():
+            if way == "cupy" and not capturing(self.be):
+                return plain()
+            found = None if way == "cupy" else getattr(self, way)(p)
+            if found is not None:
+                return found
+        return self.ours(p)
+
+    def measured(self, calls: dict[str, Callable[[], Any]]) -> list[str]:
+        """The ways that give a result, the fastest first: by medians, taken in turn."""
+        able = [way for way in calls if calls[way]() is not None]  # the warm-up, too
+        if len(able) == 1:
+            return able
+        times: dict[str, list[float]] = {way: [] for way in able}
+        for _ in range(TURNS):
+            for way in able:
+                times[way].append(self.timed(calls[way]))
+        return sorted(able, key=lambda way: median(times[way]))
+
+    def timed(self, call: Callable[[], Any]) -> float:
+        """Milliseconds of some calls, by the GPU's clock."""
+        cuda = self.be.xp.cuda
+        start, end = cuda.Event(), cuda.Event()
+        start.record()
+        for _ in range(LAUNCHES):
+            call()
+        end.record()
+        end.synchronize()
+        return float(cuda.get_elapsed_time(start, end))
+
+    def ours(self, p: Product, way: str = "") -> Any:
+        """By the kernels of the ladder that every GPU has."""
+        layout, dtype, tf32, m, n, k = p.kind
+        if not way:
+            way = "tensor_core" if tf32 or p.a.itemsize == 2 else "blocked"
+        y = self.be.empty((m, n), p.a.dtype)
+        z = self.be.empty((m, n), p.a.dtype) if p.keep else None
         self.module.product(
-            way, getattr(self.module.Layout, layout), dtype, self.address(a), self.address(b),
-            self.address(bias), self.address(y), self.address(z), m, n, k, self.acts[act],
+            getattr(self.module.Way, way), layout, dtype, self.address(p.a), self.address(p.b),
+            self.address(p.bias), self.address(y), self.address(z), m, n, k, self.acts[p.act],
             self.stream(),
         )  # fmt: skip
-        return (y, z) if keep else y
+        return (y, z) if p.keep else y
+
+    def hopper(self, p: Product) -> Any:
+        """By the kernel for Hopper: bfloat16, nt, lines of whole 16 bytes that begin on one."""
+        layout, dtype, *_, k = p.kind
+        fits = dtype == self.module.Dtype.bfloat16 and layout == self.module.Layout.nt
+        if not fits or p.empty or k % 8 or not self.on_hopper(p.device):
+            return None
+        if (self.address(p.a) | self.address(p.b)) % 16:
+            return None
+        return self.ours(p, "hopper")
+
+    def on_hopper(self, device: int) -> bool:
+        """Whether a device can run what only a Hopper can, and the module has it."""
+        if device not in self.hoppers:
+            capability = str(self.be.xp.cuda.Device(device).compute_capability)
+            self.hoppers[device] = capability == "90" and "90a" in self.module.archs
+        return self.hoppers[device]
+
+    def cublaslt(self, p: Product) -> Any:
+        """By cuBLASLt. An activation that it lacks, or whose z it cannot keep, is a second step."""
+        if p.empty:
+            return None
+        m, n = p.kind[3:5]
+        lies = p.act == "gelu_tanh" and n % 8 == 0  # lines of z as it wants them
+        inside = p.act in cublaslt.FUSED and (lies or not p.keep)
+        if p.act == "relu":
+            inside = self.lt.keeps_nan(p.device, p.kind, p.a.dtype, self.stream())
+        c = self.be.empty((m, n), p.a.dtype)
+        z = self.be.empty((m, n), p.a.dtype) if p.keep and inside else None
+        at = tuple([self.address(array) for array in (p.a, p.b, p.bias, c, z)])
+        kind = (*p.kind, self.acts[p.act if inside else None])
+        if not self.lt(p.device, kind, at, self.stream()):
+            return None
+        if inside:
+            return (c, z) if p.keep else c
+        y = self.be.activate(c, p.act)
+        return (y, c) if p.keep else y
 
     def through(self, g: Any, v: Any, act: str | None, sums: bool) -> Any:
         """g f'(v) of matrices, and the sums of its columns if asked; None if it is not for us."""
@@ -78,27 +199,26 @@ class Linear(Fused):
         return (g if gz is None else gz), gb
 
     def linear(self, plain: Any, x: Any, w: Any, b: Any, act: str | None) -> Any:
-        y = self.product("nt", rows(x), w, b, act)
-        return plain(x, w, b, act) if y is None else y.reshape(*x.shape[:-1], w.shape[0])
+        flat = rows(x)
+        y = self.product(partial(plain, flat, w, b, act), "nt", flat, w, b, act)
+        return y.reshape(*x.shape[:-1], w.shape[0])
 
     def linear_z(self, plain: Any, x: Any, w: Any, b: Any, act: str) -> Any:
-        found = self.product("nt", rows(x), w, b, act, keep=True)
-        if found is None:
-            return plain(x, w, b, act)
+        flat = rows(x)
+        found = self.product(partial(plain, flat, w, b, act), "nt", flat, w, b, act, keep=True)
         return tuple([y.reshape(*x.shape[:-1], w.shape[0]) for y in found])
 
     def linear_grad_x(self, plain: Any, g: Any, v: Any, w: Any, act: str | None) -> Any:
-        gz = g if act is None else self.be.act_grad(g, v, act)
-        y = self.product("nn", rows(gz), w, None, None)
-        return plain(gz, None, w, None) if y is None else y.reshape(*g.shape[:-1], w.shape[1])
+        gz = rows(g if act is None else self.be.act_grad(g, v, act))
+        gx = self.product(partial(plain, gz, None, w, None), "nn", gz, w)
+        return gx.reshape(*g.shape[:-1], w.shape[1])
 
     def linear_grad_w(self, plain: Any, g: Any, v: Any, x: Any, act: str | None) -> Any:
         found = self.through(rows(g), v if v is None else rows(v), act, sums=True)
         if found is None:
             return plain(g, v, x, act)
-        gz, gb = found
-        gw = self.product("tn", gz, rows(x), None, None)
-        return self.be.matmul(gz.T, rows(x)) if gw is None else gw, gb
+        (gz, gb), flat = found, rows(x)
+        return self.product(partial(self.be.matmul, gz.T, flat), "tn", gz, flat), gb
 
     def act_grad(self, plain: Any, g: Any, v: Any, act: str) -> Any:
         if not g.size or g.shape != v.shape:
