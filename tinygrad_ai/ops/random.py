@@ -51,7 +51,7 @@ def set_rng_state(new_state: Any) -> None:
 
 def _floats(draw: str, generator: Any, shape: Any, dtype: Any, device: Any) -> Any:
     """Uniform ("random") or normal ("standard_normal") numbers as an array."""
-    dtype = backend.numpy.dtype(dtype or dtypes.get_default_dtype())
+    dtype = dtypes.named(dtype or dtypes.get_default_dtype())
     drawn = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
     array = getattr(streams.of(generator, device), draw)(shape, dtype=drawn)
     return backend.asarray(array, dtype)

@@ -87,7 +87,7 @@ def _view(self: Tensor, *shape: Any) -> Any:
 def _view_as_type(self: Tensor, dtype: Any) -> Tensor:
     """The same bytes read as another dtype; not differentiable."""
     made = self.detach()  # type: ignore[attr-defined]
-    made.array = self.array.view(dtype)
+    made.array = self.array.view(dtypes.named(dtype))
     return made
 
 

@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from ..autograd.mode import enable_grad, recording
+from ..backend import torch_bits
 from ..errors import ArgumentError, CheckpointError
 from ..ops.create import tensor, zeros_like
 from ..tensor import Tensor
@@ -133,7 +134,7 @@ class Optimizer:
         for name, value in saved.items():
             if hasattr(value, "detach"):
                 home = p.device if value.ndim else "cpu"  # counters stay where they are read
-                value = tensor(value.detach().cpu().numpy(), device=home)
+                value = tensor(torch_bits(value.detach().cpu()), device=home)
                 if name != "step" and value.is_floating_point():
                     value = value.to(p.dtype)
             state[name] = value
