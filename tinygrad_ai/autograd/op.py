@@ -45,8 +45,7 @@ class Op:
 
     plain = True  # the walk may call the rule itself
     rule: Callable[..., Any]
-    align: Callable[[Op, tuple[Any, ...]], tuple[Any, ...]]  # promote.py: it needs an op itself
-    widened: Callable[[Op, list[Any]], Op]  # wide.py: what computes for bfloat16
+    prepared: Callable[..., tuple[Op, Any]]  # wide.py, for mixed inputs: it needs ops itself
 
     def __init__(self, forward: Callable[..., Any], dtypes: str | None, view: bool) -> None:
         self.name = self.__name__ = forward.__name__.strip("_")
@@ -102,12 +101,9 @@ class Op:
         else:
             be = backend.TABLE.get(type(args[0])) or backend.common(args)
             return self.forward(be, *args, **attrs)
-        arrays, parents, be, mixed = unwrap(args)
-        op = self
+        op, (arrays, parents, be, mixed) = self, unwrap(args)
         if mixed:
-            if self.dtypes is not None:
-                arrays, parents, be, _ = unwrap(self.align(self, args))
-            op = self.widened(self, arrays)
+            op, (arrays, parents, be) = self.prepared(self, args, (arrays, parents, be))
         try:
             y = op.forward(be, *arrays, **attrs)
         except (ValueError, TypeError, OverflowError) as error:

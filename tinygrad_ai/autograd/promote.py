@@ -78,6 +78,3 @@ def _as(dtype: Any, value: Any, home: Any) -> Any:
         return value
     array = backend.asarray(value, dtype)
     return array if array.ndim or home is None else backend.beside(home, array)
-
-
-Op.align = staticmethod(align)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from .. import backend
 from ..backend.dtypes import float32, is_bfloat16
 from ..tensor import Node, Tensor
 from .broadcast import fit
 from .op import Op
-from .promote import cast
+from .promote import align, cast
+from .unwrap import unwrap
 
 # They move numbers, and a cast says itself what it makes: there is nothing to compute.
 AS_THEY_ARE = {"cast", "clone", "transfer"}
@@ -34,6 +34,11 @@ def wide(value: Any) -> Any:
     return cast(value, dtype=float32) if is_narrow(value) else value
 
 
+def narrowed(y: Tensor, like: Tensor) -> Tensor:
+    """What a function made of wide(like), in the dtype of `like`."""
+    return cast(y, dtype=like.dtype) if is_narrow(like) else y
+
+
 class Wide(Op):
     """An op for one call with bfloat16 among its inputs, whose dtypes it knows."""
 
@@ -52,7 +57,7 @@ class Wide(Op):
             return op.forward(be, *arrays, **attrs)
         narrow = next(d for d in dtypes if d is not None and is_bfloat16(d))
         if op.name in COMPARISONS:
-            arrays = tuple([narrow.type(a) if isinstance(a, float) else a for a in arrays])
+            arrays = tuple([plainly(a, narrow) for a in arrays])
         y = op.forward(be, *wide(arrays), **{k: wide(v) for k, v in attrs.items()})
         if any([d is not None and d.kind == "f" for d in dtypes]):
             return y  # of several dtypes the op made what it makes
@@ -80,15 +85,23 @@ class Wide(Op):
         return gx if gx.dtype == dtype else cast(gx, dtype=dtype)
 
 
+def plainly(value: Any, dtype: Any) -> Any:
+    """A Python number as the nearest one of the dtype; anything else as it is."""
+    return float(dtype.type(value)) if type(value) in (int, float) else value
+
+
 def rounded(y: Any, dtype: Any) -> Any:
     return y.astype(dtype) if y.dtype == float32 else y
 
 
-def widened(op: Op, arrays: list[Any]) -> Op:
-    """What computes an op of these arrays: itself, unless there is bfloat16 among them."""
-    if op.name in AS_THEY_ARE or not any([is_narrow(a) for a in arrays]):
-        return op
-    return Wide(op, arrays)
+def prepared(op: Op, args: tuple[Any, ...], found: Any) -> tuple[Op, Any]:
+    """For inputs that the door has to look at: what computes the op, itself unless there is
+    bfloat16 among them; and as `unwrap` found them, in the dtypes that the op asks for."""
+    if op.dtypes is not None:
+        found = unwrap(align(op, args))[:3]
+    if op.name in AS_THEY_ARE or not any([is_narrow(a) for a in found[0]]):
+        return op, found
+    return Wide(op, found[0]), found
 
 
-Op.widened = staticmethod(widened)
+Op.prepared = staticmethod(prepared)

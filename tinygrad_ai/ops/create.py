@@ -129,7 +129,9 @@ def full(
 ) -> Tensor:
     """A tensor of one value; its dtype follows from the value."""
     fill = raw(fill_value)
-    dtype = dtypes.known(dtype) or (fill.dtype if hasattr(fill, "dtype") else dtypes.scalar_dtype(fill))
+    dtype = dtypes.known(dtype) or (
+        fill.dtype if hasattr(fill, "dtype") else dtypes.scalar_dtype(fill)
+    )
     array = backend.on(device).full(sizes((size,)), _number(fill), dtype=dtype)
     return made(array, requires_grad)
 
@@ -148,7 +150,9 @@ def _filled(name: str, doc: str) -> Any:
         pin_memory: bool = False,
     ) -> Tensor:
         fill = getattr(backend.on(device), name)
-        return made(fill(sizes(size), dtypes.known(dtype) or dtypes.get_default_dtype()), requires_grad)
+        return made(
+            fill(sizes(size), dtypes.known(dtype) or dtypes.get_default_dtype()), requires_grad
+        )
 
     create.__name__, create.__doc__ = name, doc
     return create
