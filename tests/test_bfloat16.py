@@ -1,8 +1,8 @@
 """bfloat16 beside PyTorch's, for every row of the table of ops that PyTorch computes in it.
 
-A number may be 2 units in the last place away from PyTorch's, or, where terms cancel, one unit of the
-largest number in its array. Where it is farther off, PyTorch rounds on the way and we do not: then
-the array must be no farther from the values in float64 than PyTorch's is.
+A number may be 2 units in the last place away from PyTorch's, or, where terms cancel, one unit of
+the largest number in its array. Where it is farther off, PyTorch rounds on the way and we do not:
+then the array must be no farther from the values in float64 than PyTorch's is.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ pytest.importorskip("ml_dtypes", reason="bfloat16 is ml_dtypes'")
 # Second derivatives made from a result that was rounded, which goes into a power or a quotient: so
 # many units, or so many times PyTorch's error.
 FEW_DIGITS = {
-    "cumprod": (18, 1), "logcumsumexp": (8, 2.1), "nn.functional.scaled_dot_product_attention": (12, 1),
+    "cumprod": (18, 1), "logcumsumexp": (8, 2.1),
+    "nn.functional.scaled_dot_product_attention": (12, 1),
 }  # fmt: skip
 MIXED = "its twin multiplies by a float32 mask"
 
@@ -128,8 +129,8 @@ def test_values_and_gradients(row: Row) -> None:
 
 @every_row
 def test_second_derivatives(row: Row) -> None:
-    """Few digits are left in these: they are measured by float64's, within 8 units in the last place
-    of the largest number, or no farther off than PyTorch's."""
+    """Few digits are left in these: they are measured by float64's, within 8 units in the last
+    place of the largest number, or no farther off than PyTorch's."""
     if row.order < 2:
         return
     if why := refused(row):

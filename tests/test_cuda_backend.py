@@ -118,7 +118,8 @@ USED = """cuda.Device.mem_info cuda.Device.compute_capability cuda.Device.synchr
 cuda.Stream.record cuda.Stream.wait_event cuda.Event.done cuda.get_current_stream
 cuda.runtime.getDeviceCount cuda.runtime.getDevice cuda.runtime.getDeviceProperties
 cuda.MemoryPool.used_bytes cuda.MemoryPool.total_bytes cuda.MemoryPool.set_limit
-cuda.MemoryPool.get_limit cuda.MemoryPool.free_all_blocks get_default_memory_pool ElementwiseKernel
+cuda.MemoryPool.get_limit cuda.MemoryHook.malloc_postprocess cuda.MemoryHook.free_postprocess
+cuda.MemoryPool.free_all_blocks get_default_memory_pool ElementwiseKernel
 lib.stride_tricks.as_strided linalg.inv linalg.solve linalg.det linalg.slogdet linalg.cholesky
 linalg.qr linalg.eigh linalg.svd ndarray.get ndarray.set ndarray.base ndarray.item ndarray.tolist"""
 
@@ -543,6 +544,36 @@ def test_memory(cupy: Any) -> None:
     assert ta.cuda.mem_get_info()[1] == 2**30
     with pytest.raises(ValueError, match="fraction"):
         ta.cuda.set_memory_limit(fraction=2)
+
+
+def test_peaks_of_memory(cupy: Any) -> None:
+    kept = ta.zeros(100, device="cuda")
+    before = ta.cuda.memory_allocated()
+    assert "peak" not in ta.cuda.memory_summary() and not fakecupy.device.HOOKS
+    with pytest.warns(UserWarning, match="nobody counted until now"):
+        assert ta.cuda.max_memory_allocated() == before
+    x = ta.zeros(2**18, device="cuda") + 1  # two arrays of 1 MiB at once
+    assert ta.cuda.max_memory_allocated() == before + 2**21
+    assert "at the peak 2.0 MiB" in ta.cuda.memory_summary()
+    del x
+    ta.zeros(2**20, device="cuda:1")
+    assert ta.cuda.max_memory_allocated("cuda:1") == 2**22
+    assert ta.cuda.max_memory_allocated() == before + 2**21 and ta.cuda.memory_allocated() == before
+    ta.cuda.empty_cache()
+    assert ta.cuda.max_memory_reserved() >= before + 2**21 > ta.cuda.memory_reserved()
+    ta.cuda.reset_peak_memory_stats()
+    assert ta.cuda.max_memory_allocated() == ta.cuda.max_memory_reserved() == before
+    ta.cuda.set_memory_limit(2**20)
+    with pytest.raises(MemoryError):
+        ta.zeros(2**20, device="cuda")
+    assert ta.cuda.max_memory_allocated() == before and kept.numel() == 100
+
+
+def test_peaks_need_a_gpu() -> None:
+    with fakecupy.installed(driver=False):
+        for work in (ta.cuda.max_memory_allocated, ta.cuda.reset_peak_memory_stats):
+            with pytest.raises(ta.errors.DeviceError, match="no CUDA driver"):
+                work()
 
 
 def test_streams_and_names(cupy: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from .array import QUIET, ndarray, unwrapped, wrapped
+from .array import QUIET, check_bfloat16, in_bfloat16, ndarray, unwrapped, wrapped
 from .device import World, empty_pinned
 
 SPEC: dict[str, list[str] | None] = json.loads(
@@ -37,6 +37,9 @@ def function(name: str, work: Any, keywords: list[str] | None) -> Any:
         if name == "unique" and kwargs.get("axis") is None:
             kwargs.pop("axis", None)
         given = {k: unwrapped(v, name) for k, v in kwargs.items()}
+        values = (*args, *kwargs.values())
+        if check_bfloat16(name, values, ndarray.world) and name in ("sum", "matmul"):
+            return wrapped(QUIET(in_bfloat16)(work, *unwrapped(args, name), **given))
         return wrapped(QUIET(work)(*unwrapped(args, name), **given), *sources(args))
 
     call.__name__ = name
@@ -46,6 +49,7 @@ def function(name: str, work: Any, keywords: list[str] | None) -> Any:
 def from_host(name: str, work: Any) -> Any:
     def call(obj: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("blocking", None)
+        check_bfloat16(name, (obj, *args, *kwargs.values()), ndarray.world)
         if isinstance(obj, ndarray) and name == "array" and kwargs.get("copy", True) is not False:
             return wrapped(np.array(unwrapped(obj, name), *args, **kwargs))
         if isinstance(obj, ndarray):
@@ -70,6 +74,12 @@ class Ufunc:
         for a in args:
             if isinstance(a, (list, tuple)):
                 raise TypeError(f"Unsupported type {type(a)} (in cupy_{self.name})")
+        if check_bfloat16(self.name, args, ndarray.world):
+            y = QUIET(in_bfloat16)(self.work, *unwrapped(args, self.name))
+            if out is None:
+                return wrapped(y)
+            out.held[...] = y
+            return out
         if out is None:
             return wrapped(QUIET(self.work)(*unwrapped(args, self.name), dtype=dtype))
         QUIET(self.work)(*unwrapped(args, self.name), out=unwrapped(out, self.name), dtype=dtype)

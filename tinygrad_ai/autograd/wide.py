@@ -44,10 +44,11 @@ class Wide(Op):
 
     plain = False  # the walk calls pull
 
-    def __init__(self, op: Op, arrays: list[Any]) -> None:
+    def __init__(self, op: Op, arrays: list[Any], be: Any) -> None:
         self.__dict__.update(op.__dict__)
-        for name in ("forward", "rule"):  # ours, of the class
-            self.__dict__.pop(name, None)
+        if op.name not in be.in_bfloat16:
+            for name in ("forward", "rule"):  # ours, of the class
+                self.__dict__.pop(name, None)
         self.op = op
         self.inputs_dtypes = [getattr(a, "dtype", None) for a in arrays]
 
@@ -101,7 +102,7 @@ def prepared(op: Op, args: tuple[Any, ...], found: Any) -> tuple[Op, Any]:
         found = unwrap(align(op, args))[:3]
     if op.name in AS_THEY_ARE or not any([is_narrow(a) for a in found[0]]):
         return op, found
-    return Wide(op, found[0]), found
+    return Wide(op, found[0], found[2]), found
 
 
 Op.prepared = staticmethod(prepared)

@@ -33,6 +33,7 @@ class Backend(SimpleNamespace):
     """The table for one array library. `be.tanh`, `be.softmax`, ... are its entries."""
 
     scipy = "scipy"  # where its special functions are
+    in_bfloat16: frozenset[str] = frozenset()  # ops that it computes so, not by way of float32
 
     def __init__(self, name: str, namespace: ModuleType, where: device) -> None:
         super().__init__(name=name, xp=namespace, device=where)
