@@ -118,6 +118,17 @@ def test_autocast_multiplies_in_bfloat16(gpu: Any, monkeypatch: pytest.MonkeyPat
     assert w.grad is not None and w.grad.dtype == ta.float32 and w.grad.tolist() == [[8.0] * 5] * 3
 
 
+def test_on_a_gpu_that_is_not_the_current_one(gpu: Any) -> None:
+    if ta.cuda.device_count() < 2:
+        pytest.skip("this machine has one GPU")
+    model = nn.TransformerEncoderLayer(8, 2, 16, 0.0, batch_first=True).bfloat16().to("cuda:1")
+    x = ta.randn(2, 3, 8, dtype=ta.bfloat16, device="cuda:1", requires_grad=True)
+    y = model(x)
+    (y * y).sum().backward()
+    for t in (y, x.grad, *[p.grad for p in model.parameters()]):
+        assert t.dtype == ta.bfloat16 and t.device == "cuda:1"
+
+
 def test_older_versions_say_what_they_lack() -> None:
     with fakecupy.installed(version=13):
         x = ta.ones(2, device="cuda")

@@ -184,7 +184,7 @@ def asarray(data: Any, dtype: Any = None, where: Any = None, copy: bool | None =
 def torch_bits(data: Any) -> Any:
     """A PyTorch tensor of bfloat16, which PyTorch does not give to NumPy, as an array in the same
     memory by way of its bits; anything else as it is."""
-    if str(getattr(data, "dtype", "")) != "torch.bfloat16":
+    if not type(data).__module__.startswith("torch") or str(data.dtype) != "torch.bfloat16":
         return data
     bits = data.detach().cpu().view(sys.modules["torch"].int16).numpy()
     return bits.view(dtypes.named("bfloat16"))
