@@ -155,3 +155,14 @@ def test_the_stand_in_has_little_bfloat16(cupy: Any) -> None:
         with pytest.raises(TypeError, match="bfloat16"):
             work()
     assert (x + 0.1).dtype == cupy.add(x, 1).dtype == cupy.sum(x).dtype == x.dtype
+
+
+def test_a_real_cupy_has_this_much_bfloat16() -> None:
+    """The stand-in's list of what CuPy 14 has; its functions can be asked without a GPU."""
+    real = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
+    if int(real.__version__.split(".")[0]) < 14:
+        pytest.skip("CuPy has no bfloat16 before 14")
+    letter = ta.bfloat16.char
+    for name in fakecupy.array.BFLOAT16:
+        if isinstance(function := getattr(real, name, None), real.ufunc) and name != "matmul":
+            assert any([loop.startswith(letter) for loop in function.types]), name

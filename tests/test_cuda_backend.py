@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -124,6 +125,12 @@ lib.stride_tricks.as_strided linalg.inv linalg.solve linalg.det linalg.slogdet l
 linalg.qr linalg.eigh linalg.svd ndarray.get ndarray.set ndarray.base ndarray.item ndarray.tolist"""
 
 
+def named_in_the_sources() -> set[str]:
+    """The functions that our code asks of a backend."""
+    texts = [p.read_text() for p in Path(ta.__file__).parent.rglob("*.py")]
+    return {name for text in texts for name in re.findall(r"\bbe\.(?:xp\.)?(\w+)", text)}
+
+
 def test_a_real_cupy_has_what_is_used() -> None:
     """Names only: CuPy can be imported without a GPU."""
     real = pytest.importorskip("cupy", reason="CuPy is not installed", exc_type=ImportError)
@@ -131,7 +138,12 @@ def test_a_real_cupy_has_what_is_used() -> None:
     cupyx, special = import_module("cupyx"), import_module("cupyx.scipy.special")
     for name in USED.split():
         assert attrgetter(name)(real) is not None
-    assert [n for n in fakecupy.functions.SPEC if not hasattr(real, n)] == []
+    missing = {n for n in fakecupy.functions.SPEC if not hasattr(real, n)}
+    if (
+        int(real.__version__.split(".")[0]) < 14
+    ):  # the snapshot is of 14: what is used must be there
+        missing &= named_in_the_sources() - set(kernels_cuda.TABLE)
+    assert missing == set()
     assert (
         routines.COMPUTE_TYPE_TF32 and routines.COMPUTE_TYPE_DEFAULT and routines.set_compute_type
     )

@@ -100,9 +100,10 @@ def prepared(op: Op, args: tuple[Any, ...], found: Any) -> tuple[Op, Any]:
     bfloat16 among them; and as `unwrap` found them, in the dtypes that the op asks for."""
     if op.dtypes is not None:
         found = unwrap(align(op, args))[:3]
-    if op.name in AS_THEY_ARE or not any([is_narrow(a) for a in found[0]]):
-        return op, found
-    return Wide(op, found[0], found[2]), found
+    for a in found[0]:
+        if hasattr(a, "dtype") and a.dtype.kind == "V" and op.name not in AS_THEY_ARE:
+            return Wide(op, found[0], found[2]), found
+    return op, found
 
 
 Op.prepared = staticmethod(prepared)
