@@ -25,6 +25,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.mark.parametrize("small", [ta.float16, ta.bfloat16])
 def test_what_is_converted(device: str, small: Any) -> None:
+    ta.manual_seed(0)
     x, w = ta.randn(4, 3, device=device), ta.randn(3, 5, device=device, requires_grad=True)
     with ta.autocast(device, dtype=small):
         assert ta.is_autocast_enabled(device) and not ta.is_autocast_enabled("other")
@@ -45,7 +46,8 @@ def test_what_is_converted(device: str, small: Any) -> None:
     s[:, 0].sum().backward()
     assert w.grad is not None and w.grad.dtype == ta.float32
     (g,) = ta.grad(F.softmax((x @ w).relu() + 1, -1)[:, 0].sum(), w)
-    np.testing.assert_allclose(w.grad.cpu().numpy(), g.cpu().numpy(), atol=5e-3)
+    atol = 5e-3 if small == ta.float16 else 4e-2  # three binary digits fewer
+    np.testing.assert_allclose(w.grad.cpu().numpy(), g.cpu().numpy(), atol=atol)
 
 
 def test_the_default_is_pytorchs() -> None:

@@ -335,3 +335,27 @@ def test_the_default_dtype() -> None:
         ta.ones(2, 2, dtype=B) @ ta.ones(2, 2)
     with pytest.raises(AttributeError, match="no attribute 'float8'"):
         ta.float8  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_norms_with_weights_of_float32() -> None:
+    """PyTorch computes these with both dtypes; the result has the input's."""
+    torch.manual_seed(0)
+    x, state = torch.randn(4, 6, 5).bfloat16(), torch.linspace(0.5, 2, 6)
+    for theirs, ours in (
+        (torch.nn.BatchNorm1d(6), nn.BatchNorm1d(6)),
+        (torch.nn.GroupNorm(2, 6), nn.GroupNorm(2, 6)),
+    ):  # fmt: skip
+        with torch.no_grad():
+            theirs.weight.copy_(state[: len(theirs.weight)])
+        ours.load_state_dict({k: ta.tensor(v.numpy()) for k, v in theirs.state_dict().items()})
+        for _ in range(2):  # with the batch's statistics, then with those kept
+            mine, twin = ours(ta.tensor(x)), theirs(x)
+            assert mine.dtype == B and twin.dtype == torch.bfloat16
+            np.testing.assert_allclose(mine.tolist(), twin.tolist(), rtol=2**-7, atol=2**-7)
+            ours.eval(), theirs.eval()
+        for name, buffer in ours.named_buffers():
+            kept = dict(theirs.named_buffers())[name]
+            assert f"torch.{buffer.dtype}" == str(kept.dtype)
+            np.testing.assert_allclose(buffer.tolist(), kept.tolist(), rtol=1e-2, atol=1e-3)
+    with pytest.raises(DTypeError, match="layer_norm expected tensors of one dtype, got bfloat16"):
+        nn.LayerNorm(5)(ta.tensor(x))

@@ -35,8 +35,8 @@ def wide(value: Any) -> Any:
 
 
 def narrowed(y: Tensor, like: Tensor) -> Tensor:
-    """What a function made of wide(like), in the dtype of `like`."""
-    return cast(y, dtype=like.dtype) if is_narrow(like) else y
+    """What a function made of a bfloat16 tensor `like`, in bfloat16."""
+    return cast(y, dtype=like.dtype) if is_narrow(like) and not is_narrow(y) else y
 
 
 class Wide(Op):
