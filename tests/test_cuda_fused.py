@@ -69,13 +69,12 @@ def test_fused_layers_and_their_gradients(cuda: list[str], act: str | None, dtyp
     assert "act_grad" in cuda
 
 
-def test_what_the_kernels_are_not_made_for(cuda: list[str]) -> None:
+def test_operands_with_gaps(cuda: list[str]) -> None:
     x = ta.ones(6, 4, device="cuda")
     assert F.linear(x, ta.ones(4, 3, device="cuda").T).tolist() == [[4.0] * 3] * 6  # not by rows
     assert (
         F.linear(x.half()[:, :3], ta.ones(2, 3, device="cuda").half()).tolist() == [[3.0] * 2] * 6
     )
-    assert "product" not in cuda and "CublasLt" not in cuda
     y = ta.arange(4, device="cuda", dtype=ta.float32).requires_grad_()
     F.gelu(y).sum().backward()  # the gradient of a sum has no memory of its own: strides of 0
     assert y.grad.shape == (4,)
@@ -94,3 +93,16 @@ def test_why_they_are_not_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) 
     monkeypatch.setattr(fused_cuda, "import_module", missing)
     (tmp_path / "cuda.txt").write_text("there is no nvcc\n")
     assert fused_cuda.load() == (None, "there is no nvcc")
+
+
+def test_products_beside_layers(cuda: list[str]) -> None:
+    """Matrices and stacks of them, by rows and by columns, in the way that was chosen."""
+    r = np.random.default_rng(0)
+    for left, right in [((3, 4), (4, 5)), ((2, 3, 4), (4, 5)), ((2, 1, 3, 4), (3, 4, 5)),
+                        ((0, 3, 4), (0, 4, 5))]:  # fmt: skip
+        a, b = r.standard_normal(left), r.standard_normal(right)
+        for ours, x in ((a, a), (a.swapaxes(-1, -2).copy().swapaxes(-1, -2), a)):
+            for mine in (b, b.swapaxes(-1, -2).copy().swapaxes(-1, -2)):
+                got = [ta.tensor(v, device="cuda") for v in (ours, mine)]
+                np.testing.assert_allclose(ta.matmul(*got).cpu().numpy(), x @ b, atol=1e-12)
+    F.linear(*[ta.ones(2, 3, device="cuda")] * 2)

@@ -137,6 +137,24 @@ def test_losses_and_gradients_are_ones_own(cuda: None) -> None:
         assert p.grad.tolist() == q.grad.tolist()
 
 
+def test_products_of_any_matrices(cuda: None) -> None:
+    """Also those of rules: CuPy refuses them all while a step is captured."""
+    r = np.random.default_rng(0)
+    w = ta.tensor(r.standard_normal((4, 4)), device="cuda", requires_grad=True)
+    x = ta.tensor(r.standard_normal((2, 3, 4)), device="cuda")
+
+    def step(x: Any) -> Any:
+        w.grad = None
+        loss = ((x @ w).tanh() @ (w.T @ w)).pow(2).sum()
+        loss.backward()
+        return loss, w.grad
+
+    work = ta.cuda.make_graphed_step(step, x, warmup=1)
+    found = [[v.tolist() for v in work(x * i)] for i in (1, 2, 3, 4)]
+    with fused_cuda_linear.products(True):
+        assert found == [[v.tolist() for v in step(x * i)] for i in (1, 2, 3, 4)]
+
+
 def test_what_a_step_may_return(cuda: None) -> None:
     x = ta.ones(3, device="cuda")
     work = ta.cuda.make_graphed_step(lambda x: {"y": (x + 1, [x * 2, None])}, x, warmup=1)

@@ -42,4 +42,4 @@ def test_a_run_is_resumed(gpu: Any, tmp_path: Path) -> None:
 
 def test_info_names_the_gpus(cupy: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info"]) == 0
-    assert "in use, cupy: 0.stand-in, gpus: Stand-in 0, Stand-in 1" in capsys.readouterr().out
+    assert "in use, cupy: 14.stand-in, gpus: Stand-in 0, Stand-in 1" in capsys.readouterr().out

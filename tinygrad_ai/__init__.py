@@ -6,6 +6,7 @@ from . import backend as backend
 from . import errors as errors
 from .autograd import placement as _placement  # noqa: F401
 from .autograd import promote as _promote  # noqa: F401
+from .autograd import wide as _wide  # noqa: F401
 from .autograd.backward import backward as backward
 from .autograd.backward import grad as grad
 from .autograd.mode import enable_grad as enable_grad
@@ -59,6 +60,14 @@ _accelerators.check_required()
 # As in PyTorch, log(0) and overflow give -inf and inf without a word. NumPy warns; its warnings are
 # silenced where our own modules are the ones that compute, and nowhere else.
 _warnings.filterwarnings("ignore", category=RuntimeWarning, module=r"tinygrad_ai\.")
+
+
+def __getattr__(name: str) -> object:
+    """bfloat16 is loaded when it is first asked for."""
+    if name == "bfloat16":
+        return backend.dtypes.bfloat16  # type: ignore[attr-defined]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 Size = tuple  # what .shape is: NumPy's shapes are plain tuples
 float = float32

@@ -6,11 +6,12 @@ False and `device_count()` 0; all else raises a DeviceError that says what is mi
 
 from __future__ import annotations
 
+import warnings
 from contextlib import AbstractContextManager
 from typing import Any
 
 from . import backend
-from .backend import random
+from .backend import cuda_memory, random
 from .backend.device import device as Device
 from .errors import ArgumentError
 from .graphed import make_graphed_step
@@ -19,9 +20,10 @@ from .tensor import Tensor, wrap
 __all__ = [
     "Stream", "current_device", "current_stream", "device", "device_count", "empty_cache",
     "get_device_capability", "get_device_name", "get_rng_state", "is_available",
-    "make_graphed_step", "manual_seed", "manual_seed_all", "mem_get_info", "memory_allocated",
-    "memory_reserved", "memory_summary", "set_device", "set_memory_limit", "set_rng_state",
-    "stream", "synchronize",
+    "make_graphed_step", "manual_seed", "manual_seed_all", "max_memory_allocated",
+    "max_memory_reserved", "mem_get_info", "memory_allocated", "memory_reserved",
+    "memory_summary", "reset_peak_memory_stats", "set_device", "set_memory_limit",
+    "set_rng_state", "stream", "synchronize",
 ]  # fmt: skip
 
 
@@ -150,9 +152,7 @@ def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
 
 
 def _asked(device: Any, question: str) -> int:
-    """CuPy's pool answers for the GPU that is current."""
-    with _gpu(device):
-        return int(getattr(_cupy().get_default_memory_pool(), question)())
+    return cuda_memory.in_pool(_cupy(), _number(device), question)
 
 
 def memory_allocated(device: Any = None) -> int:
@@ -163,6 +163,31 @@ def memory_allocated(device: Any = None) -> int:
 def memory_reserved(device: Any = None) -> int:
     """Bytes that CuPy's pool holds: arrays', and those that wait to be used again."""
     return _asked(device, "total_bytes")
+
+
+def reset_peak_memory_stats(device: Any = None) -> None:
+    """Peaks start from what there is now. The first call starts the counting, which CuPy's pool
+    does not do by itself: call it before what you want to measure, in the thread that computes."""
+    cuda_memory.reset(_number(device))
+
+
+def max_memory_allocated(device: Any = None) -> int:
+    """The most bytes that arrays held since reset_peak_memory_stats. Without that call a warning
+    says so, and counting starts here."""
+    index = _number(device)
+    if cuda_memory.counted() is None:
+        warnings.warn(
+            "nobody counted until now: this is what arrays hold at present\n"
+            "  fix: call ta.cuda.reset_peak_memory_stats() before the work to be measured",
+            stacklevel=2,
+        )
+        cuda_memory.reset(index)
+    return cuda_memory.counted().most[index]  # type: ignore[union-attr]
+
+
+def max_memory_reserved(device: Any = None) -> int:
+    """The most bytes that CuPy's pool held, since reset_peak_memory_stats or the start."""
+    return cuda_memory.note_reserved(_number(device))
 
 
 def mem_get_info(device: Any = None) -> tuple[int, int]:
@@ -177,14 +202,17 @@ def memory_summary(device: Any = None) -> str:
     used, held, limit, free, total = [
         f"{n / 2**20:.1f} MiB" for n in (*numbers, *mem_get_info(device))
     ]
+    index, peaks = _number(device), cuda_memory.counted()
+    peak = f" (at the peak {peaks.most[index] / 2**20:.1f} MiB)" if peaks else ""
     return (
-        f"cuda:{_number(device)} ({get_device_name(device)}): arrays hold {used} of the {held} in "
+        f"cuda:{index} ({get_device_name(device)}): arrays hold {used}{peak} of the {held} in "
         f"CuPy's pool{f', at most {limit}' if numbers[2] else ''}; {free} of {total} are free"
     )
 
 
 def empty_cache() -> None:
     """Gives the memory that waits in CuPy's pool back, on the current GPU."""
+    cuda_memory.note_reserved(current_device())
     _cupy().get_default_memory_pool().free_all_blocks()
 
 

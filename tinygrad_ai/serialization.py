@@ -16,7 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
 from .backend import moved
-from .errors import CheckpointError
+from .backend.dtypes import is_bfloat16, named
+from .errors import CheckpointError, TinygradError
 from .tensor import Tensor, wrap
 
 SINGLE = "tensor"  # the key of a file that holds one tensor
@@ -37,6 +38,8 @@ def save(obj: Any, path: Any, metadata: dict[str, str] | None = None) -> None:
     _check_suffix(path)
     if path.suffix == ".safetensors":
         content = to_safetensors(arrays, metadata)
+    elif any([is_bfloat16(a.dtype) for a in arrays.values()]):
+        raise CheckpointError("NumPy's files cannot hold bfloat16", "a name ending in .safetensors")
     else:
         buffer = io.BytesIO()
         extra = {"__metadata__": np.array(json.dumps(metadata))} if metadata else {}
@@ -84,6 +87,8 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise CheckpointError(f"{path} does not exist")
     try:
         return _read_safetensors(path) if path.suffix == ".safetensors" else _read_npz(path)
+    except TinygradError:
+        raise
     except (
         SafetensorError,
         zipfile.BadZipFile,
@@ -98,13 +103,33 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     with safe_open(path, framework="numpy") as file:
-        return {name: file.get_tensor(name) for name in list(file.keys())}, file.metadata() or {}
+        narrow = [n for n in list(file.keys()) if file.get_slice(n).get_dtype() == "BF16"]
+        arrays = {n: file.get_tensor(n) for n in list(file.keys()) if n not in narrow}
+        metadata = file.metadata() or {}
+    return {**arrays, **(_bfloat16(path, narrow) if narrow else {})}, metadata
+
+
+def _bfloat16(path: Path, names: list[str]) -> dict[str, Any]:
+    """BF16 tensors, from the file itself: not every version of safetensors has them for NumPy."""
+    found = {}
+    with open(path, "rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(size))
+        for name in names:
+            start, end = header[name]["data_offsets"]
+            file.seek(8 + size + start)
+            bits = np.fromfile(file, "<u2", (end - start) // 2).astype(np.uint16, copy=False)
+            found[name] = bits.view(named("bfloat16")).reshape(header[name]["shape"])
+    return found
 
 
 def _read_npz(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     text = arrays.pop("__metadata__", None)
+    unknown = [name for name, array in arrays.items() if array.dtype.kind not in "buifc"]
+    if unknown:
+        raise CheckpointError(f"{path.name}: {unknown[0]} holds no numbers of a known dtype")
     return arrays, {} if text is None else json.loads(str(text))
 
 

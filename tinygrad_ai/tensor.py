@@ -49,7 +49,7 @@ class Node:
 
 def leaf(array: Any) -> Node:
     """The node at which gradients for `array` are gathered."""
-    if array.dtype.kind != "f":
+    if array.dtype.kind not in "fV":
         raise GradError(
             f"only floating-point tensors can require gradients, got {array.dtype}",
             "write 2.0 instead of 2, or convert with .float()",

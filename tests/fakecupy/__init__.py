@@ -19,11 +19,12 @@ from .device import World, make_cuda
 from .functions import fill_namespace, make_cupyx
 
 
-def make(devices: int = 2, driver: bool = True) -> dict[str, ModuleType]:
-    """The modules of a stand-in for CuPy, by name, with so many GPUs, or without a driver."""
-    world = ndarray.world = World(devices, driver)
+def make(devices: int = 2, driver: bool = True, version: int = 14) -> dict[str, ModuleType]:
+    """The modules of a stand-in for CuPy, by name, with so many GPUs, or without a driver. Those
+    before version 14 have no bfloat16."""
+    world = ndarray.world = World(devices, driver, version)
     cupy = ModuleType("cupy")
-    cupy.__version__ = "0.stand-in"  # type: ignore[attr-defined]
+    cupy.__version__ = f"{version}.stand-in"  # type: ignore[attr-defined]
     fill_namespace(cupy)
     made = {"cupy": cupy, **make_cuda(cupy, world), **make_cupyx(world)}
     routines = ModuleType("cupy._core._routines_linalg")
@@ -36,13 +37,13 @@ def make(devices: int = 2, driver: bool = True) -> dict[str, ModuleType]:
 
 
 @contextmanager
-def installed(devices: int = 2, driver: bool = True) -> Iterator[Any]:
+def installed(devices: int = 2, driver: bool = True, version: int = 14) -> Iterator[Any]:
     """Inside the block `import cupy` finds the stand-in, and our backend uses it."""
     from tinygrad_ai.backend import cuda, random
 
     before = {n: m for n, m in sys.modules.items() if n.split(".")[0] in ("cupy", "cupyx")}
     streams = random.states()
-    made = make(devices, driver)
+    made = make(devices, driver, version)
     cuda.unload()
     for name in before:
         del sys.modules[name]

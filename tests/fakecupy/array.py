@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +32,48 @@ def unwrapped(value: Any, name: str) -> Any:
     if isinstance(value, slice):
         return slice(*[unwrapped(v, name) for v in (value.start, value.stop, value.step)])
     return value
+
+
+# What CuPy 14 does with bfloat16, as far as it is used: the rest of its functions lacks it, cupyx
+# altogether, and products of stacks of matrices fail.
+BFLOAT16 = {
+    "add", "subtract", "multiply", "divide", "maximum", "minimum", "negative", "sqrt", "exp",
+    "log", "tanh", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
+    "isnan", "isinf", "isfinite", "sum", "broadcast_to", "expand_dims", "flip", "moveaxis",
+    "reshape", "transpose", "ravel", "swapaxes", "squeeze", "diagonal", "take", "astype",
+    "copy", "view", "matmul", "eq", "ne", "lt", "le", "gt", "ge", "sub", "mul", "truediv",
+    "neg", "getitem", "setitem", "fill", "array", "asarray", "ascontiguousarray", "zeros",
+    "ones", "empty", "full", "eye", "as_strided", "zeros_like", "ones_like", "empty_like",
+    "iadd", "isub", "imul",
+}  # fmt: skip
+
+
+def narrow(value: Any) -> bool:
+    return getattr(getattr(value, "dtype", None), "name", "") == "bfloat16"
+
+
+def check_bfloat16(name: str, args: Any, world: Any) -> bool:
+    """Whether there is bfloat16 among the arguments; TypeError if CuPy has no `name` for it."""
+    flat = [v for a in args for v in (a if type(a) in (tuple, list) else (a,))]
+    found = [v for v in flat if narrow(v) or getattr(v, "name", "") == "bfloat16"]
+    if not found:
+        return False
+    if world.version < 14:
+        raise ValueError("Unsupported dtype bfloat16")
+    if name.strip("_") not in BFLOAT16 and name.strip("_").removeprefix("r") not in BFLOAT16:
+        raise TypeError(f"No matching signature found: {name} of bfloat16")
+    if "matmul" in name and any([v.ndim > 2 for v in found]):
+        raise TypeError("_tensordot_core_int_kernel has no bfloat16")
+    return True
+
+
+def in_bfloat16(work: Any, *args: Any, **kwargs: Any) -> Any:
+    """As CuPy does it: in float32, and rounded; a Python number does not promote."""
+    wide = [a.astype("f4") if narrow(a) else a for a in args]
+    y = work(*wide, **kwargs)
+    if isinstance(y, (np.ndarray, np.generic)) and y.dtype == np.float32:
+        return y.astype(next(a.dtype for a in args if narrow(a)))
+    return y
 
 
 def owner(array: Any) -> Any:
@@ -137,6 +180,7 @@ class ndarray:
 
     def __getitem__(self, index: Any) -> Any:
         self.check_device()
+        check_bfloat16("getitem", (self,), self.world)
         held, at = self.held, unwrapped(index, "getitem")
         found = noted(lambda: held[at])
         return wrapped(found, self) if isinstance(found, np.ndarray) else wrapped(found)
@@ -203,6 +247,8 @@ def method(name: str) -> Any:
         given = {k: unwrapped(v, name) for k, v in kwargs.items()}
         plain = unwrapped(args, name)
         LIBRARY.get(name, len)(name)
+        if check_bfloat16(name, (self, *args, *kwargs.values()), self.world) and name == "sum":
+            work = partial(in_bfloat16, getattr(np, name), self.held)
         return wrapped(noted(lambda: work(*plain, **given), (self.held, *plain)), self)
 
     return call
@@ -218,6 +264,9 @@ def operation(name: str) -> Any:
         self.check_device()
         LIBRARY.get(name.removeprefix("__").removesuffix("__"), len)(name)
         work, plain = QUIET(getattr(self.held, name)), unwrapped(others, name)
+        if check_bfloat16(name, (self, *others), self.world):
+            known = getattr(operator, name, None) or (lambda a, b: getattr(a, name)(b))
+            work = partial(QUIET(in_bfloat16), known, self.held)
         return wrapped(noted(lambda: work(*plain)))
 
     return call
@@ -228,6 +277,7 @@ def change(name: str) -> Any:
         if not isinstance(other, (*SCALARS, ndarray)):
             raise TypeError(f"Unsupported type {type(other)} (in {name})")
         self.check_device()
+        check_bfloat16(name, (self, other), self.world)
         kept, given = self.held, unwrapped(other, name)
         plain, work = QUIET(getattr(operator, name[1:])), QUIET(getattr(operator, name))
         if kept.ndim:

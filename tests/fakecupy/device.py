@@ -22,20 +22,52 @@ class OutOfMemoryError(MemoryError):
     pass
 
 
+HOOKS: dict[str, MemoryHook] = {}
+
+
+class MemoryHook:
+    """Told of what the pools give and take back, after `with`."""
+
+    name = "MemoryHook"
+
+    def __enter__(self) -> MemoryHook:
+        if self.name in HOOKS:
+            raise KeyError(f"memory hook {self.name} already exists")
+        HOOKS[self.name] = self
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        del HOOKS[self.name]
+
+    def malloc_postprocess(self, **told: Any) -> None:
+        pass
+
+    def free_postprocess(self, **told: Any) -> None:
+        pass
+
+
 class Pool:
     """Counts the bytes that arrays hold, and those that wait."""
 
-    def __init__(self) -> None:
-        self.used = self.total = self.limit = 0
+    def __init__(self, index: int = 0) -> None:
+        self.index, self.used, self.total, self.limit = index, 0, 0, 0
 
     def take(self, size: int) -> None:
-        if self.limit and self.used + size > self.limit:
+        fits = not self.limit or self.used + size <= self.limit
+        if fits:
+            self.used += size
+            self.total = max(self.total, self.used)
+        for hook in HOOKS.values():
+            hook.malloc_postprocess(
+                device_id=self.index, size=size, mem_size=size, mem_ptr=int(fits), pmem_id=int(fits)
+            )
+        if not fits:
             raise OutOfMemoryError(f"Out of memory allocating {size} bytes")
-        self.used += size
-        self.total = max(self.total, self.used)
 
     def give(self, size: int) -> None:
         self.used -= size
+        for hook in HOOKS.values():
+            hook.free_postprocess(device_id=self.index, mem_size=size, mem_ptr=1, pmem_id=1)
 
     def used_bytes(self) -> int:
         return self.used
@@ -71,9 +103,9 @@ def using_allocator(allocator: Any = None) -> Iterator[None]:
 class World:
     """All GPUs there are; one of them is current."""
 
-    def __init__(self, count: int, driver: bool) -> None:
-        self.count, self.driver, self.current = count, driver, 0
-        self.pools = [Pool() for _ in range(count)]
+    def __init__(self, count: int, driver: bool, version: int = 14) -> None:
+        self.count, self.driver, self.current, self.version = count, driver, 0, version
+        self.pools = [Pool(i) for i in range(count)]
         self.linalg = ["ignore"]
 
     def getDeviceCount(self) -> int:
@@ -178,6 +210,7 @@ def make_cuda(cupy: ModuleType, world: World) -> dict[str, ModuleType]:
     values: dict[str, Any] = {
         "Device": Device, "MemoryPool": MemoryPool, "using_allocator": using_allocator,
         "Stream": Stream, "Event": Event, "runtime": runtime,
+        "MemoryHook": MemoryHook,
         "get_current_stream": lambda: STREAMS[-1],
         "get_elapsed_time": lambda start, end: 0.0,
         "is_available": lambda: world.driver and world.count > 0,

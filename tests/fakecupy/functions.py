@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from .array import QUIET, ndarray, unwrapped, wrapped
+from .array import QUIET, check_bfloat16, in_bfloat16, ndarray, unwrapped, wrapped
 from .capture import library, noted, waiting
 from .device import World, empty_pinned
 
@@ -49,7 +50,11 @@ def function(name: str, work: Any, keywords: list[str] | None) -> Any:
             waiting(name)
         if name.startswith("empty"):  # nothing is done to its memory
             return wrapped(work(*plain, **given))
-        made = noted(lambda: QUIET(work)(*plain, **given), sources(plain))
+        call_of = QUIET(work)
+        values = (*args, *kwargs.values())
+        if check_bfloat16(name, values, ndarray.world) and name in ("sum", "matmul"):
+            call_of = partial(QUIET(in_bfloat16), work)
+        made = noted(lambda: call_of(*plain, **given), sources(plain))
         return wrapped(made, *sources(args))
 
     call.__name__ = name
@@ -59,6 +64,7 @@ def function(name: str, work: Any, keywords: list[str] | None) -> Any:
 def from_host(name: str, work: Any) -> Any:
     def call(obj: Any, *args: Any, **kwargs: Any) -> Any:
         kwargs.pop("blocking", None)
+        check_bfloat16(name, (obj, *args, *kwargs.values()), ndarray.world)
         if isinstance(obj, ndarray) and name == "array" and kwargs.get("copy", True) is not False:
             plain = unwrapped(obj, name)
             return wrapped(noted(lambda: np.array(plain, *args, **kwargs)))
@@ -89,6 +95,13 @@ class Ufunc:
         work, plain = QUIET(self.work), unwrapped(args, self.name)
         if self.name == "matmul":
             library(self.name)
+        if check_bfloat16(self.name, args, ndarray.world):
+            work = partial(QUIET(in_bfloat16), self.work)
+            if out is None:
+                return wrapped(noted(lambda: work(*plain)))
+            kept = unwrapped(out, self.name)
+            noted(lambda: kept.__setitem__(..., work(*plain)), changes=kept)
+            return out
         if out is None:
             return wrapped(noted(lambda: work(*plain, dtype=dtype)))
         kept = unwrapped(out, self.name)

@@ -57,7 +57,7 @@ class Hunter:
 
     def is_bad(self, value: Any) -> bool:
         array = value.array if isinstance(value, Tensor) else value
-        if type(array) not in backend.TABLE or array.dtype.kind != "f":
+        if type(array) not in backend.TABLE or array.dtype.kind not in "fV":
             return False
         be = backend.of(array)
         return bool((self.nan and be.isnan(array).any()) or (self.inf and be.isinf(array).any()))
@@ -126,7 +126,7 @@ def described(value: Any) -> str:
     if type(array) not in backend.TABLE:
         return repr(array)
     be, text = backend.of(array), f"{array.dtype} {array.shape}"
-    if array.dtype.kind != "f" or not array.size:
+    if array.dtype.kind not in "fV" or not array.size:
         return text
     nan, inf, finite = be.isnan(array), be.isinf(array), array[be.isfinite(array)]
     if nan.any() or inf.any():

@@ -143,7 +143,7 @@ def _record(function: Any, ctx: FunctionCtx, args: Any, results: Any, several: b
     node.id, node.shape = storage.tick(), shapes if several else shapes[0]
     made = []
     for index, r in enumerate(results):
-        differentiable = isinstance(r, Tensor) and r.dtype.kind == "f"
+        differentiable = isinstance(r, Tensor) and r.dtype.kind in "fV"
         constant = any([r is c for c in ctx._constants])
         keep = differentiable and not constant
         made.append(node.op.output(node, index, r.array) if keep else _bare(r))

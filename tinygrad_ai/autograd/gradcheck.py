@@ -54,7 +54,7 @@ class Case:
         """The floating-point outputs of one call."""
         result = self.func(*self.args)
         results = result if isinstance(result, (tuple, list)) else (result,)
-        return [y for y in results if isinstance(y, Tensor) and y.dtype.kind == "f"]
+        return [y for y in results if isinstance(y, Tensor) and y.dtype.kind in "fV"]
 
     def values(self) -> list[Any]:
         """The outputs of one call as flat arrays that nothing will change."""

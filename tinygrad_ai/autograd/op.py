@@ -45,7 +45,7 @@ class Op:
 
     plain = True  # the walk may call the rule itself
     rule: Callable[..., Any]
-    align: Callable[[Op, tuple[Any, ...]], tuple[Any, ...]]  # promote.py: it needs an op itself
+    prepared: Callable[..., tuple[Op, Any]]  # wide.py, for mixed inputs: it needs ops itself
 
     def __init__(self, forward: Callable[..., Any], dtypes: str | None, view: bool) -> None:
         self.name = self.__name__ = forward.__name__.strip("_")
@@ -101,11 +101,11 @@ class Op:
         else:
             be = backend.TABLE.get(type(args[0])) or backend.common(args)
             return self.forward(be, *args, **attrs)
-        arrays, parents, be, mixed = unwrap(args)
-        if mixed and self.dtypes is not None:
-            arrays, parents, be, _ = unwrap(self.align(self, args))
+        op, (arrays, parents, be, mixed) = self, unwrap(args)
+        if mixed:
+            op, (arrays, parents, be) = self.prepared(self, args, (arrays, parents, be))
         try:
-            y = self.forward(be, *arrays, **attrs)
+            y = op.forward(be, *arrays, **attrs)
         except (ValueError, TypeError, OverflowError) as error:
             raise said_clearly(error, self.name, [*arrays, *attrs.values()]) from None
         if type(y) is tuple:
@@ -113,7 +113,7 @@ class Op:
         elif type(y) not in backend.TABLE:
             y = be.as_array(y)  # NumPy's reductions give scalars
         if self.differentiable and any(parents) and state._grad:
-            return self.record(parents, arrays, y, attrs)
+            return op.record(parents, arrays, y, attrs)
         return tuple([wrap(a) for a in y]) if type(y) is tuple else wrap(y)
 
     def record(self, parents: Any, arrays: list[Any], y: Any, attrs: dict[str, Any]) -> Any:

@@ -40,7 +40,7 @@ PICK = Pick()
 def outputs(node: Node, y: tuple[Any, ...]) -> tuple[Tensor, ...]:
     """The Tensors of a node with several outputs; those that are integers have no gradient."""
     node.shape = tuple([a.shape for a in y])
-    return tuple([pick(node, i, a) if a.dtype.kind == "f" else wrap(a) for i, a in enumerate(y)])
+    return tuple([pick(node, i, a) if a.dtype.kind in "fV" else wrap(a) for i, a in enumerate(y)])
 
 
 def pick(node: Node, index: int, array: Any) -> Tensor:

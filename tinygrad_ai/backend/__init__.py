@@ -7,6 +7,7 @@ this table and never adds one. Nothing here knows of Tensors.
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -38,6 +39,7 @@ class Backend(SimpleNamespace):
 
     scipy = "scipy"  # where its special functions are
     compiled: Any = None  # the module whose kernels stand in for plain entries
+    in_bfloat16: frozenset[str] = frozenset()  # ops that it computes so, not by way of float32
 
     def __init__(self, name: str, namespace: ModuleType, where: device) -> None:
         super().__init__(name=name, xp=namespace, device=where)
@@ -164,17 +166,18 @@ def moved(array: Any, where: Any, non_blocking: bool = False) -> Any:
 
 def asarray(data: Any, dtype: Any = None, where: Any = None, copy: bool | None = None) -> Any:
     """Data (numbers, nested lists, arrays) as an array; plain floats become the default dtype."""
-    kind = type(data)
+    kind, dtype = type(data), dtypes.known(dtype)
     if kind is not np.ndarray and kind in TABLE:
         return _from_device(data, dtype, where, copy)
     try:
+        data = torch_bits(data)
         array = np.array(data, dtype=dtype, copy=copy if where is None else None)
     except (ValueError, TypeError) as error:
         raise DTypeError(
             f"expected numbers in a regular nesting, got {type(data).__name__}: {error}",
             "every row of a nested list must have the same length",
         ) from None
-    if array.dtype.kind not in "buifc":
+    if array.dtype.kind not in "buifc" and array.dtype.name != "bfloat16":
         raise DTypeError(f"expected numbers, got data of type {array.dtype}")
     if dtype is None and array.dtype == dtypes.float64 and not hasattr(data, "dtype"):
         array = array.astype(dtypes.get_default_dtype())
@@ -182,6 +185,15 @@ def asarray(data: Any, dtype: Any = None, where: Any = None, copy: bool | None =
         return array
     there = moved(array, where)
     return there.copy() if copy and there is data else there
+
+
+def torch_bits(data: Any) -> Any:
+    """A PyTorch tensor of bfloat16, which PyTorch does not give to NumPy, as an array in the same
+    memory by way of its bits; anything else as it is."""
+    if not type(data).__module__.startswith("torch") or str(data.dtype) != "torch.bfloat16":
+        return data
+    bits = data.detach().cpu().view(sys.modules["torch"].int16).numpy()
+    return bits.view(dtypes.named("bfloat16"))
 
 
 def _from_device(data: Any, dtype: Any, where: Any, copy: bool | None) -> Any:

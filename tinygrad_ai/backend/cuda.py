@@ -89,6 +89,7 @@ def _made(cupy: Any) -> Any:
         """CuPy's functions, the named kernels in plain array code, and what CuPy lacks."""
 
         scipy = "cupyx.scipy"
+        in_bfloat16 = kernels_cuda.IN_BFLOAT16
 
         def __getattr__(self, entry: str) -> Any:
             if entry.startswith("_"):

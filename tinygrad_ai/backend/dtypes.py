@@ -1,7 +1,12 @@
-"""Data types, and PyTorch's rules for mixing them. Knows NumPy dtypes; knows no Tensor."""
+"""Data types, and PyTorch's rules for mixing them. Knows NumPy dtypes; knows no Tensor.
+
+bfloat16 is ml_dtypes', loaded when it is first asked for. NumPy knows little of it: it has kind "V"
+and mixes by rules of its own, so that what is a float is asked here.
+"""
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,7 +22,39 @@ float16, float32, float64 = np.dtype("float16"), np.dtype("float32"), np.dtype("
 complex64, complex128 = np.dtype("complex64"), np.dtype("complex128")
 
 _default = float32
-_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "c": 3}  # bool < integer < floating < complex
+_CATEGORY = {"b": 0, "u": 1, "i": 1, "f": 2, "V": 2, "c": 3}  # bool < integer < float < complex
+
+
+@lru_cache
+def _bfloat16() -> DType:
+    try:
+        from ml_dtypes import bfloat16
+    except ImportError as error:
+        raise DTypeError(
+            f"bfloat16 needs the package ml_dtypes: {error}", "pip install 'tinygrad-ai[bfloat16]'"
+        ) from None
+    return np.dtype(bfloat16)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "bfloat16":
+        return _bfloat16()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def named(dtype: Any) -> DType:
+    """A dtype from what names one: a dtype, a string, Python's or NumPy's types."""
+    return _bfloat16() if isinstance(dtype, str) and dtype == "bfloat16" else np.dtype(dtype)
+
+
+def known(dtype: Any) -> Any:
+    """The same where None may stand for another one."""
+    return _bfloat16() if isinstance(dtype, str) and dtype == "bfloat16" else dtype
+
+
+def is_bfloat16(dtype: DType) -> bool:
+    """Of kind "V" there is no other that a tensor can have."""
+    return dtype.kind == "V"
 
 
 def get_default_dtype() -> DType:
@@ -28,8 +65,8 @@ def get_default_dtype() -> DType:
 def set_default_dtype(dtype: Any) -> None:
     """Sets the default floating-point dtype; raises DTypeError for any other kind."""
     global _default
-    dtype = np.dtype(dtype)
-    if dtype.kind != "f":
+    dtype = named(dtype)
+    if not is_floating(dtype):
         raise DTypeError(f"the default dtype must be floating point, got {dtype}", "ta.float32")
     _default = dtype
 
@@ -40,14 +77,15 @@ def category(dtype: DType) -> int:
 
 
 def is_floating(dtype: DType) -> bool:
-    return dtype.kind == "f"
+    return dtype.kind in "fV"
 
 
 def promote_types(a: Any, b: Any) -> DType:
     """The smallest dtype PyTorch allows for both: the higher category wins outright."""
-    a, b = np.dtype(a), np.dtype(b)
+    a, b = named(a), named(b)
     if category(a) == category(b):
-        return np.promote_types(a, b)
+        both = {a.name, b.name} == {"bfloat16", "float16"}  # neither holds the other's numbers
+        return float32 if both else np.promote_types(a, b)
     return a if category(a) > category(b) else b
 
 
@@ -89,4 +127,14 @@ def result_type(*values: Any) -> DType:
     return result
 
 
-finfo, iinfo = np.finfo, np.iinfo
+iinfo = np.iinfo
+
+
+def finfo(dtype: Any = None) -> Any:
+    """The limits of a floating dtype (the default one): eps, max, smallest_normal, bits, ..."""
+    dtype = named(dtype or _default)
+    if not is_bfloat16(dtype):
+        return np.finfo(dtype)
+    from ml_dtypes import finfo as of_bfloat16
+
+    return of_bfloat16(dtype)

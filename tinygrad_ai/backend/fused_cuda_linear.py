@@ -19,6 +19,7 @@ from . import cublaslt, kernels, precision
 from .cublaslt import capturing
 from .fused_cuda import Fused, group
 from .kernels import rows
+from .native import flat
 
 WAYS = ("cupy", "ours", "hopper", "cublaslt")
 TURNS, LAUNCHES = 3, 4  # each way's turns when they are measured, and products in a turn
@@ -65,7 +66,7 @@ class Product(NamedTuple):
 class Linear(Fused):
     """y = f(x wᵀ + b) and what its rule needs."""
 
-    entries = ("linear", "linear_z", "linear_grad_x", "linear_grad_w", "act_grad")
+    entries = ("linear", "linear_z", "linear_grad_x", "linear_grad_w", "matmul")
 
     def __init__(self, be: Any, module: Any) -> None:
         super().__init__(be, module)
@@ -80,6 +81,8 @@ class Linear(Fused):
     ) -> Any:  # fmt: skip
         """f(a b + bias), and a b + bias if it is to be kept, in the way that was chosen."""
         dtype = self.dtype(a, b, bias)
+        if dtype is None and (_way == "ours" or capturing(self.be)):
+            dtype = self.dtype(a := flat(a), b := flat(b), bias)
         if _way == "cupy" or dtype is None:
             return plain()
         m, k = a.shape if layout != "tn" else a.shape[::-1]
@@ -220,8 +223,25 @@ class Linear(Fused):
         (gz, gb), flat = found, rows(x)
         return self.product(partial(self.be.matmul, gz.T, flat), "tn", gz, flat), gb
 
-    def act_grad(self, plain: Any, g: Any, v: Any, act: str) -> Any:
-        if not g.size or g.shape != v.shape:
-            return plain(g, v, act)
-        found = self.through(g.reshape(1, -1), v.reshape(1, -1), act, sums=False)
-        return plain(g, v, act) if found is None else found[0].reshape(g.shape)
+    def matmul(self, plain: Any, a: Any, b: Any) -> Any:
+        """CuPy's, where CuPy may: it refuses while a graph is captured."""
+        real = a.dtype == b.dtype and str(a.dtype) in self.dtypes and min(a.ndim, b.ndim) >= 2
+        if not real or not (_way not in ("auto", "cupy") or capturing(self.be)):
+            return plain(a, b)
+        if a.ndim == b.ndim == 2:
+            return self.matrices(plain, a, b)
+        lead = self.be.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        stacks = [self.be.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b)]
+        pairs = zip(*[x.reshape(-1, *x.shape[-2:]) for x in stacks])
+        y = [self.matrices(plain, one, other) for one, other in pairs]
+        if not y:
+            return plain(a, b)
+        return self.be.stack(y).reshape(*lead, *y[0].shape)
+
+    def matrices(self, plain: Any, a: Any, b: Any) -> Any:
+        """The product of two matrices, either of which may lie by columns."""
+        if b.flags.f_contiguous:
+            return self.product(partial(plain, a, b), "nt", a, b.T)
+        if a.flags.f_contiguous:
+            return self.product(partial(plain, a, b), "tn", a.T, b)
+        return self.product(partial(plain, a, b), "nn", a, b)

@@ -13,9 +13,12 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..errors import DTypeError
+from .dtypes import float32, is_bfloat16
+from .kernels import rows
 from .kernels_nn import shares
 
 TABLE: dict[str, Callable[..., Any]] = {}
+IN_BFLOAT16 = frozenset({"linear", "linear_grad_w", "linear_grad_x", "linear_z", "matmul"})
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -45,6 +48,17 @@ def total(be: Any, x: Any, dim: tuple[int, ...], keepdim: bool) -> Any:
 def single(be: Any, value: Any, dtype: Any) -> Any:
     """Written by a kernel, not copied from the host: a graph can hold it."""
     return be.full((), value, dtype)
+
+
+@kernel
+def matmul(be: Any, a: Any, b: Any) -> Any:
+    """Tensor cores multiply matrices of bfloat16. Stacks of them CuPy 14 cannot multiply: these go
+    through float32."""
+    if not is_bfloat16(a.dtype):
+        return be.xp.matmul(a, b)
+    if b.ndim == 2:
+        return be.xp.matmul(rows(a), b).reshape(*a.shape[:-1], b.shape[1])
+    return be.xp.matmul(a.astype(float32), b.astype(float32)).astype(a.dtype)
 
 
 @kernel
@@ -206,8 +220,45 @@ def windows(
 def complete(be: Any) -> None:
     """The entries that are not functions of arrays alone."""
     be.linalg = checked_linalg(be)
+    for name in ("activate", "act_grad"):  # what linear layers in bfloat16 need of these
+        setattr(be, name, through_float32(getattr(be, name)))
+    if int(be.xp.__version__.split(".")[0]) < 14:
+        for name in MAKERS:
+            setattr(be, name, without_bfloat16(be, getattr(be, name)))
     for name in ("sgd_step", "rmsprop_step", "adam_step"):
         setattr(be, name, stepping(be, getattr(be, name)))
+
+
+def through_float32(work: Callable[..., Any]) -> Callable[..., Any]:
+    """A function of arrays, the same of bfloat16 ones, rounded once."""
+
+    @wraps(work)
+    def call(x: Any, *args: Any) -> Any:
+        if not is_bfloat16(x.dtype):
+            return work(x, *args)
+        wide = [a.astype(float32) if hasattr(a, "dtype") else a for a in (x, *args)]
+        return work(*wide).astype(x.dtype)
+
+    return call
+
+
+MAKERS = ("converted", "counted", "empty", "eye", "from_host", "full", "ones", "spaced", "zeros")
+
+
+def without_bfloat16(be: Any, work: Callable[..., Any]) -> Callable[..., Any]:
+    """What makes arrays, on a CuPy that has no bfloat16."""
+
+    @wraps(work)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        for value in (*args, *kwargs.values()):
+            if getattr(getattr(value, "dtype", value), "name", "") == "bfloat16":
+                raise DTypeError(
+                    f"bfloat16 on a GPU needs CuPy 14, this one is {be.xp.__version__}",
+                    "pip install -U 'cupy-cuda12x>=14', or use ta.float16",
+                )
+        return work(*args, **kwargs)
+
+    return call
 
 
 def checked_linalg(be: Any) -> SimpleNamespace:

@@ -3,9 +3,29 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
+from .dtypes import float32, is_bfloat16
 from .kernels import kernel
+
+
+def widely(step: Callable[..., None]) -> Callable[..., None]:
+    """Parameters and states of bfloat16 take their step in float32, and are rounded once."""
+
+    @wraps(step)
+    def call(be: Any, p: Any, g: Any, *rest: Any, **numbers: Any) -> None:
+        if not is_bfloat16(p.dtype):
+            return step(be, p, g, *rest, **numbers)
+        given = [p, *[a for a in rest if hasattr(a, "dtype")]]
+        large = {id(a): a.astype(float32) for a in given}
+        rest = tuple([large.get(id(a), a) for a in rest])
+        step(be, large[id(p)], g.astype(float32), *rest, **numbers)
+        for a in given:
+            a[...] = large[id(a)].astype(a.dtype)
+
+    return call
 
 
 @kernel
@@ -20,6 +40,7 @@ def sgd_step(
         _sgd(be, *arrays, lr=float(lr), **numbers)
 
 
+@widely
 def _sgd(
     be: Any, p: Any, g: Any, velocity: Any, first: bool, *, lr: float, momentum: float,
     dampening: float, weight_decay: float, nesterov: bool,
@@ -49,6 +70,7 @@ def adam_step(
         _adam(be, *arrays, lr=float(lr), **numbers)
 
 
+@widely
 def _adam(
     be: Any, p: Any, g: Any, m: Any, v: Any, v_max: Any, step: int, *, lr: float, beta1: float,
     beta2: float, eps: float, weight_decay: float, decoupled: bool,
@@ -84,6 +106,7 @@ def rmsprop_step(
         _rmsprop(be, *arrays, lr=float(lr), **numbers)
 
 
+@widely
 def _rmsprop(
     be: Any, p: Any, g: Any, square: Any, mean: Any, velocity: Any, *, lr: float, alpha: float,
     eps: float, weight_decay: float, momentum: float,

@@ -11,6 +11,8 @@ import numpy as np
 def text_of(array: Any) -> str:
     """The numbers of an array."""
     host = np.asarray(array)
+    if host.dtype.kind == "V":  # bfloat16: every one is a float32
+        host = host.astype(np.float32)
     if host.dtype.kind == "f":
         style: Any = {"float_kind": _floats(_shown(host))}
     else:

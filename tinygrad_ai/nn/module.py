@@ -271,6 +271,9 @@ class Module:
     def half(self) -> Any:
         return self._apply(lambda x: x.half() if x.is_floating_point() else x)
 
+    def bfloat16(self) -> Any:
+        return self._apply(lambda x: x.bfloat16() if x.is_floating_point() else x)
+
     def cpu(self) -> Any:
         return self.to("cpu")
 

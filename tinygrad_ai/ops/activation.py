@@ -81,7 +81,7 @@ def _named(name: str, formula: str) -> Any:
 
 
 def _floating(x: Any) -> Any:
-    return x if x.dtype.kind == "f" else x.float()
+    return x if x.dtype.kind in "fV" else x.float()
 
 
 silu = _named("silu", "x / (1 + e⁻ˣ)")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from ..backend.dtypes import float32, is_bfloat16
 from ..errors import ArgumentError, RangeError, ShapeError
 from ..tensor import Tensor
 
@@ -49,6 +50,15 @@ def resolved(shape: tuple[int, ...], count: int) -> tuple[int, ...]:
 def raw(value: Any) -> Any:
     """The array behind a Tensor; anything else as it is."""
     return value.array if isinstance(value, Tensor) else value
+
+
+def numbers(value: Any) -> Any:
+    """The array behind a Tensor, for what is no op, as sorting: of a dtype that NumPy and CuPy know
+    all about, so of bfloat16 in float32."""
+    array = raw(value)
+    if hasattr(array, "dtype") and is_bfloat16(array.dtype):
+        return array.astype(float32)
+    return array
 
 
 def kept(shape: tuple[int, ...], dim: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Mixed precision: products in float16, sensitive functions in float32, as PyTorch sorts them.
+"""Mixed precision: products in 16 bits, sensitive functions in float32, as PyTorch sorts them.
 
 `autocast` is an observer at the door of the ops: it converts what goes in, by the op `cast`, so
 that gradients arrive in the dtype that a tensor had. No op knows of it.
@@ -34,9 +34,9 @@ FLOAT32 = {
 class autocast(ContextDecorator):
     """`with autocast("cuda"):` or `@autocast("cuda")`: forward passes in mixed precision.
 
-    Affects float32 tensors on devices of that type. `dtype` is float16; backward() belongs
-    outside the block. A nested autocast with enabled=False computes in the inputs' dtypes again.
-    ArgumentError for a dtype that is not of 16 bits.
+    Affects float32 tensors on devices of that type. `dtype` is float16 or bfloat16, by default
+    float16 on "cuda" and bfloat16 on "cpu"; backward() belongs outside the block. A nested autocast
+    with enabled=False computes in the inputs' dtypes again. ArgumentError for another dtype.
     """
 
     def __init__(
@@ -46,9 +46,11 @@ class autocast(ContextDecorator):
         if device_type not in ("cpu", "cuda"):
             raise ArgumentError(f"expected device_type 'cpu' or 'cuda', got {device_type!r}")
         self.device_type, self.enabled = device_type, enabled
-        self.dtype = dtypes.float16 if dtype is None else dtypes.DType(dtype)
-        if self.dtype != dtypes.float16:
-            raise ArgumentError(f"autocast expects ta.float16, got {self.dtype}")
+        if dtype is None:
+            dtype = "bfloat16" if device_type == "cpu" else "float16"
+        self.dtype = dtypes.named(dtype)
+        if self.dtype.name not in ("float16", "bfloat16"):
+            raise ArgumentError(f"autocast expects ta.float16 or ta.bfloat16, got {self.dtype}")
         self.before: list[tuple[Any, ...]] = []
 
     def __enter__(self) -> autocast:
@@ -71,8 +73,10 @@ class autocast(ContextDecorator):
         return run(args, attrs)
 
     def converted(self, value: Any, dtype: Any) -> Any:
-        """A tensor of either dtype in the one wanted; anything else as it is."""
-        if not isinstance(value, Tensor) or value.dtype not in (dtypes.float32, self.dtype):
+        """A floating tensor but of float64 in the dtype wanted; anything else as it is."""
+        if not isinstance(value, Tensor) or not dtypes.is_floating(value.dtype):
+            return value
+        if value.dtype == dtypes.float64:
             return value
         if value.dtype == dtype or value.device.type != self.device_type:
             return value

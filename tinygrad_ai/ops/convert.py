@@ -72,8 +72,8 @@ def to(
         elif value is not None:
             raise ArgumentError(f"to() expects a dtype, a device or a tensor, got {value!r}")
     x = self
-    if dtype is not None and backend.numpy.dtype(dtype) != self.dtype:
-        x = cast(x, dtype=backend.numpy.dtype(dtype))
+    if dtype is not None and dtypes.named(dtype) != self.dtype:
+        x = cast(x, dtype=dtypes.named(dtype))
     if device is not None:
         x = _on(x, Device(device), non_blocking)
     return clone(x) if copy and x is self else x
@@ -93,7 +93,7 @@ def _on(x: Tensor, wanted: Device, non_blocking: bool) -> Tensor:
 
 def _converter(name: str, dtype: Any) -> None:
     def convert(self: Tensor, memory_format: Any = None) -> Tensor:
-        return to(self, dtype)
+        return to(self, dtype=dtype)
 
     convert.__name__, convert.__doc__ = name, f"The values as {dtype}."
     setattr(Tensor, name, convert)
@@ -102,7 +102,7 @@ def _converter(name: str, dtype: Any) -> None:
 for _name, _dtype in {
     "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16,
     "long": dtypes.int64, "int": dtypes.int32, "short": dtypes.int16, "char": dtypes.int8,
-    "byte": dtypes.uint8, "bool": dtypes.bool_,
+    "byte": dtypes.uint8, "bool": dtypes.bool_, "bfloat16": "bfloat16",
 }.items():  # fmt: skip
     _converter(_name, _dtype)
 
@@ -110,7 +110,7 @@ for _name, _dtype in {
 @method
 def type(self: Tensor, dtype: Any = None) -> Any:
     """The values in another dtype; without one, the dtype's name."""
-    return str(self.dtype) if dtype is None else to(self, dtype)
+    return str(self.dtype) if dtype is None else to(self, dtype=dtype)
 
 
 @method

@@ -92,6 +92,9 @@ def from_dlpack(ext_tensor: Any) -> Tensor:
         return wrap(ext_tensor)
     if getattr(ext_tensor, "__dlpack_device__", lambda: (1, 0))()[0] == CUDA_MEMORY:
         return wrap(backend.on("cuda").from_dlpack(ext_tensor))
+    array = backend.torch_bits(ext_tensor)
+    if type(array) is backend.numpy.ndarray and array is not ext_tensor:
+        return wrap(array)
     array = backend.numpy.from_dlpack(ext_tensor)
     # NumPy takes memory that comes through DLPack before 1.0, which has no such mark, as
     # read-only; only an array of its own says whether it is.
@@ -126,7 +129,9 @@ def full(
 ) -> Tensor:
     """A tensor of one value; its dtype follows from the value."""
     fill = raw(fill_value)
-    dtype = dtype or (fill.dtype if hasattr(fill, "dtype") else dtypes.scalar_dtype(fill))
+    dtype = dtypes.known(dtype) or (
+        fill.dtype if hasattr(fill, "dtype") else dtypes.scalar_dtype(fill)
+    )
     array = backend.on(device).full(sizes((size,)), _number(fill), dtype=dtype)
     return made(array, requires_grad)
 
@@ -145,7 +150,9 @@ def _filled(name: str, doc: str) -> Any:
         pin_memory: bool = False,
     ) -> Tensor:
         fill = getattr(backend.on(device), name)
-        return made(fill(sizes(size), dtype or dtypes.get_default_dtype()), requires_grad)
+        return made(
+            fill(sizes(size), dtypes.known(dtype) or dtypes.get_default_dtype()), requires_grad
+        )
 
     create.__name__, create.__doc__ = name, doc
     return create
@@ -167,7 +174,7 @@ def full_like(
     """A tensor of one value in the shape, dtype and device of another (also of a raw array)."""
     source = raw(input)
     be = backend.near(source) if device is None else backend.on(device)
-    array = be.full(source.shape, _number(fill_value), dtype=dtype or source.dtype)
+    array = be.full(source.shape, _number(fill_value), dtype=dtypes.known(dtype) or source.dtype)
     return made(array, requires_grad) if isinstance(input, Tensor) else array
 
 
@@ -209,7 +216,7 @@ def arange(
     if step == 0 or (end - start) / step < 0:
         raise ArgumentError(f"arange cannot go from {start} to {end} in steps of {step}")
     floating = any(isinstance(v, float) for v in (start, end, step))
-    dtype = dtype or (dtypes.get_default_dtype() if floating else dtypes.int64)
+    dtype = dtypes.known(dtype) or (dtypes.get_default_dtype() if floating else dtypes.int64)
     count = math.ceil((end - start) / step)
     return made(backend.on(device).counted(start, step, count, dtype), requires_grad)
 
@@ -226,7 +233,7 @@ def linspace(
     """`steps` evenly spaced values from start to end, both included."""
     if steps < 0:
         raise ArgumentError(f"linspace expects steps >= 0, got {steps}")
-    dtype = dtype or dtypes.get_default_dtype()
+    dtype = dtypes.known(dtype) or dtypes.get_default_dtype()
     values = backend.on(device).spaced(float(start), float(end), steps, dtype)
     return made(values, requires_grad)
 
@@ -236,7 +243,7 @@ def logspace(
 ) -> Tensor:
     """base to the power of linspace(start, end, steps)."""
     values = backend.numpy.logspace(float(start), float(end), steps, base=base)
-    dtype = dtype or dtypes.get_default_dtype()
+    dtype = dtypes.known(dtype) or dtypes.get_default_dtype()
     return made(backend.moved(values.astype(dtype), device or "cpu"))
 
 
@@ -249,9 +256,8 @@ def eye(
     requires_grad: bool = False,
 ) -> Tensor:
     """The (n, m) matrix with ones on the diagonal."""
-    return made(
-        backend.on(device).eye(n, m, dtype=dtype or dtypes.get_default_dtype()), requires_grad
-    )
+    dtype = dtypes.known(dtype) or dtypes.get_default_dtype()
+    return made(backend.on(device).eye(n, m, dtype=dtype), requires_grad)
 
 
 def _new(self: Tensor, create: Any, *args: Any, dtype: Any = None, **options: Any) -> Tensor:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..autograd.op import op
+from ..backend import dtypes
 from ..errors import ArgumentError
 from ..tensor import Tensor, methods
 from . import arithmetic as ar
@@ -309,6 +310,10 @@ def _(g, x):
 
 def nan_to_num(input: Any, nan: float | None = None, posinf: Any = None, neginf: Any = None) -> Any:
     """NaN becomes `nan` (0), infinities the largest finite values unless given."""
+    if dtypes.is_bfloat16(input.dtype):  # whose largest is not float32's
+        largest = float(dtypes.finfo(input.dtype).max)
+        posinf = largest if posinf is None else posinf
+        neginf = -largest if neginf is None else neginf
     return _nan_to_num(input, nan=nan or 0.0, posinf=posinf, neginf=neginf)
 
 

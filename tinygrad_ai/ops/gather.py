@@ -10,7 +10,7 @@ from ..autograd.placement import placed
 from ..backend.capture import may_wait
 from ..errors import DTypeError, RangeError, ShapeError
 from ..tensor import Tensor, methods, wrap
-from .arguments import axis, raw
+from .arguments import axis, numbers, raw
 from .indexing import _getitem
 from .shape import broadcast_shapes, ravel, reshape
 
@@ -143,10 +143,11 @@ def masked_select(input: Any, mask: Any) -> Any:
 @placed
 def nonzero(input: Any, *, as_tuple: bool = False) -> Any:
     """The indices of elements that are not zero: (count, dims), or one vector per dimension."""
-    be = backend.of(raw(input))
-    found = raw(input).nonzero() if input.ndim else raw(input).reshape(1).nonzero()[:0]
+    array = numbers(input)
+    be = backend.of(array)
+    found = array.nonzero() if input.ndim else array.reshape(1).nonzero()[:0]
     if as_tuple:
-        return tuple([wrap(v) for v in (found if input.ndim else raw(input).reshape(1).nonzero())])
+        return tuple([wrap(v) for v in (found if input.ndim else array.reshape(1).nonzero())])
     if not input.ndim:
         return wrap(be.zeros((int(bool(input)), 0), "int64"))
     return wrap(be.stack(found, axis=1))
@@ -167,7 +168,7 @@ def searchsorted(
     side: str | None = None,
 ) -> Any:
     """Where each value would be inserted to keep the last dimension in order."""
-    table, values = raw(sorted_sequence), raw(input)
+    table, values = numbers(sorted_sequence), numbers(input)
     be = backend.of(table)
     values = be.as_array(values)
     way = side or ("right" if right else "left")

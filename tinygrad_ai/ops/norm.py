@@ -51,7 +51,7 @@ def vector_norm(
     """The norm of order `ord` over dim (all of them for None): (Σ |x|ᵖ)^(1/p), max for inf,
     the number of nonzeros for 0."""
     x = x if dtype is None else x.to(dtype)
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in "fV":
         raise DTypeError(f"a norm expects a floating-point tensor, got {x.dtype}", "x.float()")
     dims = axes(dim, x.ndim)
     if ord == 2:

@@ -10,7 +10,7 @@ from ..backend import random as streams
 from ..backend.random import Generator as Generator
 from ..errors import ArgumentError
 from ..tensor import Tensor, method, methods, wrap
-from .arguments import raw, sizes
+from .arguments import numbers, raw, sizes
 from .create import made
 from .inplace import overwrite
 from .shape import broadcast_shapes
@@ -51,7 +51,7 @@ def set_rng_state(new_state: Any) -> None:
 
 def _floats(draw: str, generator: Any, shape: Any, dtype: Any, device: Any) -> Any:
     """Uniform ("random") or normal ("standard_normal") numbers as an array."""
-    dtype = backend.numpy.dtype(dtype or dtypes.get_default_dtype())
+    dtype = dtypes.named(dtype or dtypes.get_default_dtype())
     drawn = dtype if dtype in (dtypes.float32, dtypes.float64) else dtypes.float32
     array = getattr(streams.of(generator, device), draw)(shape, dtype=drawn)
     return backend.asarray(array, dtype)
@@ -133,7 +133,7 @@ def normal(
 def bernoulli(input: Tensor, p: float | None = None, *, generator: Any = None) -> Tensor:
     """1 with the probability given for each element (or p for all), else 0."""
     chance = input.detach() if p is None else p  # type: ignore[attr-defined]
-    limits = backend.to_numpy(raw(chance))
+    limits = backend.to_numpy(numbers(chance))
     if ((limits < 0) | (limits > 1)).any():
         raise ArgumentError("bernoulli expects probabilities in [0, 1]")
     return _drawn(input, generator, chance).to(input.dtype)  # type: ignore[no-any-return]
@@ -147,7 +147,7 @@ def _drawn(like: Tensor, generator: Any, chance: Any) -> Any:
 
 def poisson(input: Tensor, generator: Any = None) -> Tensor:
     """Poisson numbers with the rates given."""
-    found = streams.of(generator, input.device).poisson(raw(input))
+    found = streams.of(generator, input.device).poisson(numbers(input))
     return wrap(backend.asarray(found, input.dtype))
 
 
@@ -155,7 +155,7 @@ def multinomial(
     input: Tensor, num_samples: int, replacement: bool = False, *, generator: Any = None
 ) -> Tensor:
     """Indices drawn in proportion to the weights in each row."""
-    rows = backend.to_numpy(raw(input)).reshape(-1, input.shape[-1])
+    rows = backend.to_numpy(numbers(input)).reshape(-1, input.shape[-1])
     if (rows < 0).any() or (rows.sum(1) <= 0).any():
         raise ArgumentError("multinomial expects weights >= 0 with a positive sum in each row")
     if not replacement and ((rows > 0).sum(1) < num_samples).any():

@@ -8,6 +8,7 @@ from typing import Any
 from .. import backend
 from ..autograd.broadcast import broadcast_to as _broadcast_to
 from ..autograd.op import op
+from ..backend.dtypes import named
 from ..errors import ArgumentError, ShapeError
 from ..tensor import Tensor, methods
 from .arguments import axes, axis, resolved, sizes
@@ -87,7 +88,7 @@ def _view(self: Tensor, *shape: Any) -> Any:
 def _view_as_type(self: Tensor, dtype: Any) -> Tensor:
     """The same bytes read as another dtype; not differentiable."""
     made = self.detach()  # type: ignore[attr-defined]
-    made.array = self.array.view(dtype)
+    made.array = self.array.view(named(dtype))
     return made
 
 

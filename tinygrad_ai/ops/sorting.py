@@ -11,7 +11,7 @@ from ..autograd.placement import placed
 from ..backend import dtypes
 from ..errors import ArgumentError, DTypeError, RangeError
 from ..tensor import methods, wrap
-from .arguments import axis, raw
+from .arguments import axis, numbers, raw
 from .gather import gather
 from .reduce import Extreme, _place_along, _select_along
 from .select import where
@@ -36,7 +36,7 @@ def _(g, x_shape, *, index, dim):
 
 def _order(x: Any, dim: int, descending: bool) -> Any:
     """The indices that sort x along dim, stable, NaN as the largest value."""
-    array = raw(x)
+    array = numbers(x)
     be = backend.of(array)
     if not descending:
         return be.argsort(array, axis=dim, kind="stable")
@@ -108,7 +108,7 @@ def median(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median; with dim also its index. NaN if there is one."""
     if dim is None:
         return median(ravel(input), 0)[0] if input.numel() else input.sum() * math.nan
-    i, array = axis(dim, input.ndim), raw(input)
+    i, array = axis(dim, input.ndim), numbers(input)
     if not array.ndim:
         return _at_rank(input, None, i, keepdim)
     size = array.shape[i]
@@ -123,7 +123,7 @@ def nanmedian(input: Any, dim: int | None = None, keepdim: bool = False) -> Any:
     """The lower median of what is not NaN; with dim also its index."""
     if dim is None:
         return nanmedian(ravel(input), 0)[0] if input.numel() else input.sum() * math.nan
-    i, array = axis(dim, input.ndim), raw(input)
+    i, array = axis(dim, input.ndim), numbers(input)
     if not array.ndim:
         return _at_rank(input, None, i, keepdim)
     count = (array == array).sum(axis=i, keepdims=True)
@@ -137,7 +137,7 @@ def mode(input: Any, dim: int = -1, keepdim: bool = False) -> Extreme:
     """The most frequent value along dim (the smallest of several), and where it was last."""
     if not input.ndim:
         return Extreme(input, _zero(input))
-    i, array = axis(dim, input.ndim), raw(input)
+    i, array = axis(dim, input.ndim), numbers(input)
     be = backend.of(array)
     rows = be.moveaxis(array, i, -1)
     flat = rows.reshape(-1, rows.shape[-1])
@@ -182,13 +182,16 @@ def nanquantile(
 def _quantile(x: Any, q: Any, dim: Any, keepdim: bool, way: str, ignore_nan: bool) -> Any:
     if way not in WAYS:
         raise ArgumentError(f"expected interpolation of {', '.join(WAYS)}, got {way!r}")
-    be, share = backend.of(raw(x)), backend.beside(raw(x), backend.asarray(raw(q), x.dtype))
+    be, share = (
+        backend.of(raw(x)),
+        backend.beside(raw(x), numbers(backend.asarray(raw(q), x.dtype))),
+    )
     if ((share < 0) | (share > 1)).any():
         raise ArgumentError("quantile expects q in [0, 1]")
     i = 0 if dim is None else axis(dim, x.ndim)
     flat = ravel(x) if dim is None else x
     ordered = movedim(sort(flat, i).values, i, -1)
-    known = (raw(ordered) == raw(ordered)).sum(axis=-1, keepdims=True)
+    known = (numbers(ordered) == numbers(ordered)).sum(axis=-1, keepdims=True)
     if not ignore_nan:
         known = be.where(known < ordered.shape[-1], 0, known)
     place = share.reshape(-1) * be.maximum(known - 1, 0)
@@ -225,11 +228,12 @@ def unique(
     dim: int | None = None,
 ) -> Any:  # fmt: skip
     """The different values (or slices along dim) in order, and where each went, and counts."""
-    array = raw(input)
+    array = numbers(input)
     found, inverse, counts = backend.of(array).unique(
         array, return_inverse=True, return_counts=True, axis=dim
     )
     inverse = inverse.reshape(input.shape if dim is None else -1)
+    found = found.astype(input.dtype, copy=False)
     return _selected(found, inverse, counts, return_inverse, return_counts)
 
 
@@ -238,7 +242,7 @@ def unique_consecutive(
     input: Any, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
 ) -> Any:
     """Values (or slices along dim) without repetitions of the one before."""
-    array = raw(input)
+    array = numbers(input)
     be = backend.of(array)
     rows = array.reshape(-1) if dim is None else be.moveaxis(array, dim, 0)
     changed = be.ones(len(rows), bool)
@@ -249,7 +253,7 @@ def unique_consecutive(
         )
     inverse, starts = changed.cumsum() - 1, be.flatnonzero(changed)
     counts = be.diff(be.append(starts, len(rows)))
-    kept = rows[changed]
+    kept = rows[changed].astype(input.dtype, copy=False)
     output = kept if dim is None else be.moveaxis(kept, 0, dim)
     inverse = inverse.reshape(array.shape) if dim is None else inverse
     return _selected(output, inverse, counts, return_inverse, return_counts)
@@ -263,7 +267,7 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
         raise DTypeError(
             f"bincount expects a vector of integers >= 0, got {array.dtype} {array.shape}"
         )
-    found = backend.of(array).bincount(array, raw(weights), minlength)
+    found = backend.of(array).bincount(array, numbers(weights), minlength)
     kind = (
         dtypes.int64
         if weights is None
@@ -275,12 +279,12 @@ def bincount(input: Any, weights: Any = None, minlength: int = 0) -> Any:
 @placed
 def histc(input: Any, bins: int = 100, min: float = 0, max: float = 0) -> Any:
     """Counts of values in `bins` equal intervals from min to max (the data's own if both are 0)."""
-    array = raw(input)
+    array = numbers(input)
     low, high = (array.min(), array.max()) if min == max == 0 and array.size else (min, max)
     if low == high:
         low, high = float(low) - 1, float(high) + 1
     counts, _ = backend.of(array).histogram(array, bins, (float(low), float(high)))
-    return wrap(counts.astype(array.dtype))
+    return wrap(counts.astype(input.dtype))
 
 
 methods(argsort, bincount, histc, kthvalue, median, mode, msort, nanmedian, nanquantile, quantile)

@@ -66,7 +66,7 @@ def _correction(dim: Any, unbiased: Any, correction: Any) -> tuple[Any, float]:
 
 def _moment(op: Any, input: Any, dim: Any, unbiased: Any, keepdim: bool, correction: Any) -> Any:
     dim, c = _correction(dim, unbiased, correction)
-    if input.dtype.kind != "f":
+    if not dtypes.is_floating(input.dtype):
         raise DTypeError(
             f"{op.name} expects a floating-point tensor, got {input.dtype}", "x.float()"
         )

@@ -17,4 +17,4 @@ def result_type(tensor1: Any, tensor2: Any) -> Any:
 
 def can_cast(from_: Any, to: Any) -> bool:
     """Whether PyTorch's rules let one dtype become another: never to a lower category."""
-    return dtypes.category(dtypes.DType(to)) >= dtypes.category(dtypes.DType(from_))
+    return dtypes.category(dtypes.named(to)) >= dtypes.category(dtypes.named(from_))

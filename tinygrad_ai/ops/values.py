@@ -132,6 +132,10 @@ def _rebuild(kind: type[Tensor], array: Any, requires_grad: bool, device: str = 
 def __dlpack__(self: Tensor, **options: Any) -> Any:
     if self.node is not None:
         raise GradError("cannot export a tensor that requires a gradient", "use x.detach()")
+    if dtypes.is_bfloat16(self.dtype) and self.device.type == "cpu":
+        raise DTypeError(
+            "NumPy exports no bfloat16 through DLPack", "x.view(ta.int16), or x.float()"
+        )
     return self.array.__dlpack__(**options)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backend.dtypes import float32, promote_types
 from ..ops.arithmetic import sqrt
 from ..ops.create import tensor, zeros_like
 from ..ops.elementwise import abs, maximum
@@ -129,7 +130,9 @@ class NAdam(Optimizer):
         super().__init__(params, defaults)
 
     def init(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
-        return {**moments(p, "exp_avg", "exp_avg_sq"), "mu_product": tensor(1.0, dtype=p.dtype)}
+        # A product of many factors near 1 needs more than 16 bits.
+        product = tensor(1.0, dtype=promote_types(p.dtype, float32))
+        return {**moments(p, "exp_avg", "exp_avg_sq"), "mu_product": product}
 
     def update(self, p: Tensor, g: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
         step = advance(state["step"])

@@ -7,6 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from ..autograd.mode import enable_grad, recording
+from ..backend import torch_bits
 from ..errors import ArgumentError, CheckpointError
 from ..ops.create import tensor, zeros_like
 from ..ops.step import begin, fresh_state
@@ -138,7 +139,7 @@ class Optimizer:
         for name, value in saved.items():
             if hasattr(value, "detach"):
                 home = p.device if value.ndim else "cpu"  # counters stay where they are read
-                value = tensor(value.detach().cpu().numpy(), device=home)
+                value = tensor(_on_host(value), device=home)
                 if name != "step" and value.is_floating_point():
                     value = value.to(p.dtype)
             state[name] = value
@@ -150,6 +151,12 @@ class Optimizer:
             lines.append(f"Parameter Group {i}")
             lines += [f"    {k}: {group[k]}" for k in sorted(group) if k != "params"]
         return f"{type(self).__name__} (\n" + "\n".join(lines) + "\n)"
+
+
+def _on_host(value: Any) -> Any:
+    """A tensor of ours or PyTorch's as an array in host memory."""
+    array = torch_bits(value.detach().cpu())
+    return array.numpy() if hasattr(array, "numpy") else array
 
 
 def _listed(params: Any) -> list[Any]:

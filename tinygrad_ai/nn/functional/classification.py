@@ -54,9 +54,9 @@ def cross_entropy(
     probabilities in input's shape. `weight` (C) scales the classes; the mean divides by the
     weights used. RangeError for a label outside [0, C).
     """
-    if input.dtype.kind != "f":
+    if input.dtype.kind not in "fV":
         raise DTypeError(f"expected floating-point scores, got {input.dtype}", "input.float()")
-    if target.dtype.kind == "f":
+    if target.dtype.kind in "fV":
         return _soft_cross_entropy(input, target, weight, reduction, label_smoothing)
     if label_smoothing:
         return _smoothed(input, target, weight, ignore_index, reduction, label_smoothing)

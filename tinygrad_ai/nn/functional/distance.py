@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ...autograd.wide import narrowed, wide
 from ...ops.elementwise import clamp
 from ...ops.norm import vector_norm
 from ...ops.reduce import sum
@@ -21,7 +22,8 @@ def pairwise_distance(
     x1: Any, x2: Any, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Any:
     """The p-norm of x1 - x2 + eps along the last dimension."""
-    return vector_norm(x1 - x2 + eps, p, -1, keepdim)
+    y = vector_norm(wide(x1) - wide(x2) + eps, p, -1, keepdim)
+    return narrowed(y, x1) if x1.dtype == x2.dtype else y
 
 
 def cosine_similarity(x1: Any, x2: Any, dim: int = 1, eps: float = 1e-8) -> Any:

@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 from ...autograd.mode import no_grad
+from ...autograd.wide import narrowed, wide
+from ...backend.dtypes import finfo, float32, promote_types
 from ...errors import ArgumentError, ShapeError
 from ...ops.elementwise import rsqrt
 from ...ops.normalization import _layer_norm
@@ -59,15 +61,9 @@ def rms_norm(
 ) -> Any:
     """Mean square 1 over the last dimensions (Zhang & Sennrich, 2019)."""
     shape = _tail(input, normalized_shape, "rms_norm")
-    eps = float(_finfo(input.dtype).eps) if eps is None else eps
-    dims = tuple(range(-len(shape), 0))
-    return _affine(input * rsqrt(mean(input * input, dims, True) + eps), weight, None)
-
-
-def _finfo(dtype: Any) -> Any:
-    from ...backend.dtypes import finfo
-
-    return finfo(dtype)
+    eps = float(finfo(promote_types(input.dtype, float32)).eps) if eps is None else eps
+    dims, x = tuple(range(-len(shape), 0)), wide(input)
+    return narrowed(_affine(x * rsqrt(mean(x * x, dims, True) + eps), weight, None), input)
 
 
 def _channels(v: Any, ndim: int) -> Any:
@@ -84,7 +80,7 @@ def batch_norm(
     if input.ndim < 2:
         raise ShapeError(f"batch_norm expects (N, C, ...), got {tuple(input.shape)}")
     dims = tuple(i for i in range(input.ndim) if i != 1)
-    count = math.prod([input.shape[d] for d in dims])
+    count, x = math.prod([input.shape[d] for d in dims]), wide(input)
     if not training and running_mean is not None:
         m, v = running_mean, running_var
     else:
@@ -92,14 +88,14 @@ def batch_norm(
             raise ArgumentError(
                 f"batch_norm needs more than one value per channel, got {tuple(input.shape)}"
             )
-        m, v = mean(input, dims), var(input, dims, correction=0)
+        m, v = mean(x, dims), var(x, dims, correction=0)
         if training and running_mean is not None:
             with no_grad():
                 running_mean.lerp_(m.detach(), momentum)
                 running_var.lerp_(v.detach() * (count / (count - 1)), momentum)
     n = input.ndim
-    y = (input - _channels(m, n)) * rsqrt(_channels(v, n) + eps)
-    return _affine(y, _channels(weight, n), _channels(bias, n))
+    y = (x - _channels(m, n)) * rsqrt(_channels(v, n) + eps)
+    return narrowed(_affine(y, _channels(weight, n), _channels(bias, n)), input)
 
 
 def group_norm(
@@ -108,9 +104,10 @@ def group_norm(
     """Mean 0, variance 1 over groups of channels of each sample (Wu & He, 2018)."""
     if input.ndim < 2 or input.shape[1] % num_groups:
         raise ShapeError(f"{tuple(input.shape)}: channels do not divide into {num_groups} groups")
-    flat = reshape(input, (input.shape[0], num_groups, -1))
+    flat = reshape(wide(input), (input.shape[0], num_groups, -1))
     y = reshape(_layer_norm(flat, eps=eps)[0], input.shape)
-    return _affine(y, _channels(weight, input.ndim), _channels(bias, input.ndim))
+    y = _affine(y, _channels(weight, input.ndim), _channels(bias, input.ndim))
+    return narrowed(y, input)
 
 
 def instance_norm(
@@ -118,7 +115,7 @@ def instance_norm(
     bias: Any = None, use_input_stats: bool = True, momentum: float = 0.1, eps: float = 1e-5,
 ) -> Any:  # fmt: skip
     """Mean 0, variance 1 for each channel of each sample (Ulyanov et al., 2016)."""
-    n, dims = input.ndim, tuple(range(2, input.ndim))
+    n, dims, x = input.ndim, tuple(range(2, input.ndim)), wide(input)
     if not use_input_stats:
         return batch_norm(input, running_mean, running_var, weight, bias, False, momentum, eps)
     count = math.prod(input.shape[2:])
@@ -126,12 +123,13 @@ def instance_norm(
         raise ArgumentError(
             f"instance_norm needs more than one value per channel, got {tuple(input.shape)}"
         )
-    m, v = mean(input, dims, True), var(input, dims, correction=0, keepdim=True)
+    m, v = mean(x, dims, True), var(x, dims, correction=0, keepdim=True)
     if running_mean is not None:
         with no_grad():
             running_mean.lerp_(mean(m.detach(), 0).reshape(-1), momentum)
             running_var.lerp_(mean(v.detach(), 0).reshape(-1) * (count / (count - 1)), momentum)
-    return _affine((input - m) * rsqrt(v + eps), _channels(weight, n), _channels(bias, n))
+    y = _affine((x - m) * rsqrt(v + eps), _channels(weight, n), _channels(bias, n))
+    return narrowed(y, input)
 
 
 def local_response_norm(

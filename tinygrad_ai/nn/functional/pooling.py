@@ -8,7 +8,7 @@ from typing import Any
 from ... import backend
 from ...autograd.placement import placed
 from ...errors import ArgumentError, ShapeError
-from ...ops.arguments import raw
+from ...ops.arguments import numbers, raw
 from ...ops.gather import gather
 from ...ops.joining import stack
 from ...ops.padding import pad
@@ -132,12 +132,13 @@ def _counts(
 ) -> Any:
     """How many elements of each window count: those of the input, or also of its padding."""
     be = backend.of(raw(x))
-    ones = be.ones((1, 1, *x.shape[2:]), x.dtype)
+    ones = numbers(be.ones((1, 1, *x.shape[2:]), x.dtype))
     inner = [(0, 0), (0, 0)] + [(p, p) for p in padding]
     ones = be.pad(ones, inner, constant_values=1.0 if with_pad else 0.0)
     ones = be.pad(ones, [(0, 0), (0, 0)] + [(0, b) for b in beyond])
     windows = be.windows(ones, size, stride, (1,) * rank)
-    return windows.sum(axis=tuple(range(2 + rank, 2 + 2 * rank)))
+    counts = windows.sum(axis=tuple(range(2 + rank, 2 + 2 * rank)))
+    return counts.astype(x.dtype, copy=False)
 
 
 def avg_pool1d(
