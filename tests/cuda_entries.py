@@ -13,6 +13,7 @@ import numpy as np
 
 from tests import fakecupy
 from tests.cuda_programs import module
+from tests.fakecupy.capture import capturing
 from tinygrad_ai import backend
 from tinygrad_ai.backend import fused_cuda, kernels
 
@@ -98,3 +99,23 @@ def compiled_entries() -> Iterator[Entries]:
     compiled = module()
     with fakecupy.installed():
         yield Entries(backend.on("cuda"), compiled)
+
+
+class Recorded:
+    """The simulator's module, whose kernels the stand-in's graphs write down."""
+
+    def __init__(self, compiled: Any) -> None:
+        self.compiled = compiled
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self.compiled, name)
+        if not callable(found) or isinstance(found, type):
+            return found
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if not capturing or name.endswith("_space"):
+                return found(*args, **kwargs)
+            capturing[-1].work.append((lambda: found(*args, **kwargs), None))
+            return None
+
+        return call

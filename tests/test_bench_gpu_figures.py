@@ -29,6 +29,7 @@ from benchmarks.gpu_clock import Contender, QueueClock, WallClock
 from benchmarks.gpu_place import Place
 from benchmarks.protocol import Disagreement
 from benchmarks.targets import Target
+from tests.cuda_entries import Recorded
 from tests.cuda_programs import library_file, module
 from tinygrad_ai import backend
 from tinygrad_ai.backend import cublaslt, fused_cuda
@@ -67,7 +68,7 @@ class StandIn(Place):
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setattr(cublaslt, "places", lambda: [str(library_file())])
     with fakecupy.installed() as cupy:
-        fused_cuda.stand_in(backend.on("cuda"), module())
+        fused_cuda.stand_in(backend.on("cuda"), Recorded(module()))
         yield cupy
 
 
@@ -188,8 +189,7 @@ def test_rounding_to_bfloat16() -> None:
 
 @pytest.mark.parametrize("with_graph", [False, True])
 def test_the_step(stand_in: Any, monkeypatch: pytest.MonkeyPatch, with_graph: bool) -> None:
-    """Ours is graphed by a stand-in; so is PyTorch's, whose graph needs a GPU."""
-    monkeypatch.setattr(ta.cuda, "make_graphed_step", lambda f, inputs: f, raising=False)
+    """Ours is captured on the stand-in; PyTorch's graph, which needs a GPU, is its plain step."""
     monkeypatch.setattr(gpu_step, "PytorchGraph", lambda f, inputs: f)
     data = step.data((12, 16, 5, 8))
     place = StandIn(1.0, 5.0)

@@ -12,31 +12,12 @@ import pytest
 import tests.fakecupy as fakecupy
 import tinygrad_ai as ta
 import tinygrad_ai.nn.functional as F
+from tests.cuda_entries import Recorded
 from tests.cuda_programs import module
 from tests.fakecupy.capture import capturing
 from tinygrad_ai import backend, nn
 from tinygrad_ai.backend import fused_cuda, fused_cuda_linear
 from tinygrad_ai.errors import ArgumentError, CaptureError, InplaceError, ShapeError
-
-
-class Recorded:
-    """The simulator's module, whose kernels the stand-in's graphs write down."""
-
-    def __init__(self, compiled: Any) -> None:
-        self.compiled = compiled
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self.compiled, name)
-        if not callable(found) or isinstance(found, type):
-            return found
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if not capturing or name.endswith("_space"):
-                return found(*args, **kwargs)
-            capturing[-1].work.append((lambda: found(*args, **kwargs), None))
-            return None
-
-        return call
 
 
 @pytest.fixture(scope="module")
