@@ -97,16 +97,6 @@ EmbeddingGrad = struct(
     "EmbeddingGrad", **pointers("g", "place", "gw"), **sizes("count", "width"),
     skip=ctypes.c_int64,
 )  # fmt: skip
-Lead = struct("Lead", ndim=ctypes.c_int, count=INDEX, size=INDEX * 6)
-Stack = struct("Stack", at=POINTER, row=INDEX, col=INDEX, lead=INDEX * 6)
-Attention = struct(
-    "Attention", lead=Lead, **dict.fromkeys(("q", "k", "v", "bias", "keep", "y"), Stack),
-    lse=POINTER, **sizes("rows", "keys", "inner", "outer"), scale=REAL, grow=REAL,
-    causal=ctypes.c_bool,
-)  # fmt: skip
-AttentionGrad = struct(
-    "AttentionGrad", forward=Attention, **dict.fromkeys(("g", "gq", "gk", "gv", "gs"), Stack)
-)
 AdamTensor = struct("AdamTensor", **pointers("p", "g", "m", "v", "v_max"), count=INDEX)
 AdamList = struct(
     "AdamList", tensors=POINTER, size=INDEX, **pointers("lr", "step"), step_stride=INDEX,
@@ -142,16 +132,6 @@ def fill(kind: type[ctypes.Structure], **fields: Any) -> ctypes.Structure:
     for name, field in fields.items():
         setattr(value, name, field.ctypes.data if isinstance(field, np.ndarray) else field)
     value.held = fields
-    return value
-
-
-def stack(x: np.ndarray | None) -> ctypes.Structure:
-    """An array (..., m, n) as a stack of matrices: its steps, in elements."""
-    if x is None:
-        return Stack()
-    *lead, row, col = [step // x.itemsize for step in x.strides]
-    value = fill(Stack, at=x, row=row, col=col)
-    value.lead = (INDEX * 6)(*lead)
     return value
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests import cuda_help as c
-from tests.cuda_help import close, fill, odd, stack
+from tests.cuda_help import close, fill, odd
 from tinygrad_ai.backend import kernels
 from tinygrad_ai.backend import numpy as be
 
@@ -168,63 +168,6 @@ def test_embedding(cuda: c.Launchers, padding: int | None, by_frequency: bool, d
     close(gw, plain("embedding_grad", g, place, padding, by_frequency, 11))
 
 
-def attend(
-    cuda: c.Launchers, q: Any, k: Any, v: Any, bias: Any, causal: bool, keep: Any, scores: bool
-) -> None:
-    """Compares both passes with the plain kernels."""
-    lead, rows, keys, dtype = q.shape[:-2], q.shape[-2], k.shape[-2], q.dtype
-    scale, grow = 0.4, 1.25
-    count = int(np.prod(lead))
-    shape = fill(c.Lead, ndim=len(lead), count=count)
-    shape.size = (c.INDEX * 6)(*lead)
-    wide = None if bias is None else np.broadcast_to(bias, (*lead, rows, keys))
-    y, lse = empty(q, *lead, rows, v.shape[-1]), empty(q, *lead, rows)
-    forward = fill(
-        c.Attention, lead=shape, q=stack(q), k=stack(k), v=stack(v), bias=stack(wide),
-        keep=stack(keep), y=stack(y), lse=lse, rows=rows, keys=keys, inner=q.shape[-1],
-        outer=v.shape[-1], scale=scale, grow=grow, causal=causal,
-    )  # fmt: skip
-    cuda.attention(dtype, forward)
-    for mine, want in zip((y, lse), plain("attention", q, k, v, bias, scale, causal, keep, grow)):
-        close(mine, want)
-    g = normal(*y.shape, dtype=dtype, seed=9)
-    grads = [empty(q), empty(k), empty(v), empty(q, *lead, rows, keys)]
-    names = ("gq", "gk", "gv", "gs") if scores else ("gq", "gk", "gv")
-    stacks = {name: stack(a) for name, a in zip(names, grads)}
-    space = np.full(count * rows, np.nan, dtype)
-    cuda.attention_grad(dtype, fill(c.AttentionGrad, forward=forward, g=stack(g), **stacks), space)
-    want = plain("attention_grad", g, q, k, v, bias, y, lse, scale, causal, keep, grow, scores)
-    for mine, plainly in zip(grads, want):
-        close(mine, plainly)
-
-
-@both
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("biased", [False, True])
-@pytest.mark.parametrize("dropped", [False, True])
-def test_attention(
-    cuda: c.Launchers, causal: bool, biased: bool, dropped: bool, dtype: Any
-) -> None:
-    for rows, keys, inner, outer in [(5, 7, 4, 3), (33, 40, 65, 17), (40, 33, 128, 128)]:
-        q, k, v = (
-            normal(2, n, 3, d, dtype=dtype, seed=s).swapaxes(1, 2)  # heads as a layer splits them
-            for n, d, s in [(rows, inner, 1), (keys, inner, 2), (keys, outer, 3)]
-        )
-        bias = normal(rows, keys, dtype=dtype) if biased else None
-        if biased:
-            bias[2] = -np.inf  # no finite score
-            bias[3, 1] = -np.inf
-        keep = np.random.default_rng(4).random((2, 3, rows, keys)) < 0.8 if dropped else None
-        attend(cuda, q, k, v, bias, causal, keep, scores=rows == 33)
-
-
-@both
-def test_a_nan_in_a_query_stays_in_its_row(cuda: c.Launchers, dtype: Any) -> None:
-    q, k, v = (normal(1, 9, 4, dtype=dtype, seed=s) for s in (1, 2, 3))
-    q[0, 3, 2] = np.nan
-    attend(cuda, q, k, v, None, False, None, True)
-
-
 @both
 @pytest.mark.parametrize("amsgrad", [False, True])
 @pytest.mark.parametrize("decay, decoupled", [(0.0, False), (0.1, False), (0.1, True)])
@@ -347,8 +290,3 @@ def test_results_do_not_depend_on_the_order_of_the_threads(
         monkeypatch.setenv("CUSIM_ORDER", order)
         results.append(kernel(cuda).tobytes())
     assert len(set(results)) == 1
-
-
-def test_heads_that_are_too_wide_are_refused(cuda: c.Launchers) -> None:
-    with pytest.raises(AssertionError, match=r"\(1, "):
-        cuda.attention(np.float32, fill(c.Attention, inner=129, outer=1))

@@ -1,6 +1,5 @@
 // The launchers of kernels.h for float and double.
 
-#include "attention_grad.cuh"
 #include "embedding.cuh"
 #include "norm.cuh"
 #include "optim.cuh"
@@ -28,10 +27,7 @@ namespace tinygrad_ai::cuda {
   template int layer_norm_grad(const LayerNormGrad<T> &, void *, Stream);                          \
   template int embedding(const Embedding<T> &, index, Stream);                                     \
   template int embedding_grad(const EmbeddingGrad<T> &, index, const std::int64_t *, bool,         \
-                              Stream);                                                             \
-  template int attention(const Attention<T> &, Stream);                                            \
-  template std::size_t attention_grad_space(const AttentionGrad<T> &);                             \
-  template int attention_grad(const AttentionGrad<T> &, void *, Stream);
+                              Stream);
 
 FOR(float)
 FOR(double)

@@ -44,8 +44,6 @@ BOTH(ONE, sgd, cuda::SgdList)
 BOTH(ONE, rmsprop, cuda::RmsPropList)
 BOTH(ONE, layer_norm, LayerNorm)
 BOTH(WITH_SPACE, layer_norm_grad, LayerNormGrad)
-BOTH(ONE, attention, Attention)
-BOTH(WITH_SPACE, attention_grad, AttentionGrad)
 
 #define EMBEDDINGS(T, suffix)                                                                      \
   extern "C" int embedding_##suffix(const Embedding<T> *s, tinygrad_ai::index rows) {              \

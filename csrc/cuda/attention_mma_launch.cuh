@@ -1,0 +1,67 @@
+// The launchers of attention_mma.cuh and attention_mma_grad.cuh; each kind of numbers is a file of
+// its own, to build side by side.
+
+#pragma once
+
+#include <type_traits>
+
+#include "attention_launch.cuh"
+#include "attention_mma_grad.cuh"
+
+namespace tinygrad_ai::cuda {
+
+// launch(width of the padded heads, whether something is not usual), both as types.
+template <class T, class F> Status by_kind(const Attention<T> &f, bool extra, const F &launch) {
+  using Small = std::integral_constant<int, 64>;
+  using Large = std::integral_constant<int, 128>;
+  // The usual kernel takes the maximum before it scales, and -inf times 0 would be NaN.
+  extra = extra || f.bias.at || f.keep.at || !(f.scale > 0);
+  if (f.inner <= 64 && f.outer <= 64)
+    return extra ? launch(Small{}, std::true_type{}) : launch(Small{}, std::false_type{});
+  return extra ? launch(Large{}, std::true_type{}) : launch(Large{}, std::false_type{});
+}
+
+template <class T> bool too_large(const Attention<T> &f) { // the kernels count in int
+  const index blocks = pieces(f.rows, 64) + pieces(f.keys, 64);
+  return too_wide(f) || too_large(f.rows, f.keys, f.lead.count) || f.lead.count * blocks > most;
+}
+
+template <class Kind> Status attention_of(const Attention<typename Kind::Number> &f, void *stream) {
+  if (too_large(f))
+    TRY(cudaErrorInvalidValue);
+  return by_kind(f, false, [&](auto width, auto extra) {
+    constexpr int D = decltype(width)::value;
+    constexpr bool EXTRA = decltype(extra)::value;
+    using C = ForwardCut<D, EXTRA>;
+    auto kernel = attend_mma<Kind, D, EXTRA>;
+    return launch_attention(kernel, mma_threads, f.lead.count * pieces(f.rows, C::BM),
+                            2 * C::numbers(1), stream, f);
+  });
+}
+
+template <class Kind>
+Status attention_grad_of(const AttentionGrad<typename Kind::Number> &p, void *workspace,
+                         void *stream) {
+  const auto &f = p.forward;
+  if (too_large(f))
+    TRY(cudaErrorInvalidValue);
+  float *both = static_cast<float *>(workspace);
+  PASS(launch_grad_sums(p, both, stream));
+  return by_kind(f, p.gs.at, [&](auto width, auto extra) -> Status {
+    constexpr int D = decltype(width)::value;
+    constexpr bool EXTRA = decltype(extra)::value;
+    using C = GradCut<D, EXTRA>;
+    auto queries = attend_grad_queries_mma<Kind, D, EXTRA>;
+    auto keys = attend_grad_keys_mma<Kind, D, EXTRA>;
+    PASS(launch_attention(queries, mma_threads, f.lead.count * pieces(f.rows, C::BM),
+                          2 * C::numbers(2), stream, p, both));
+    return launch_attention(keys, mma_threads, f.lead.count * pieces(f.keys, C::BM),
+                            2 * C::numbers(2) + 4 * C::BN * sizeof(float), stream, p, both);
+  });
+}
+
+template <class T> std::size_t grad_sums_space(const AttentionGrad<T> &p) {
+  return sizeof(float) * p.forward.lead.count * p.forward.rows;
+}
+
+} // namespace tinygrad_ai::cuda
