@@ -45,6 +45,7 @@ PYBIND11_MODULE(MODULE, m) {
   py::register_exception<CudaError>(m, "CudaError", PyExc_RuntimeError);
   add_names(m);
   add_linear(m);
+  add_attention(m);
   m.def("device_count", [] { return asked(device_count); });
   m.def("driver_version", [] { return asked(driver_version); });
   m.def("runtime_version", [] { return asked(runtime_version); });

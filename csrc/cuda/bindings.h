@@ -42,6 +42,7 @@ inline void check_sizes(std::initializer_list<index> sizes) {
 
 [[noreturn]] inline void refuse(const char *what) { throw py::value_error(what); }
 
-void add_linear(py::module_ &); // bindings_linear.cpp
+void add_linear(py::module_ &);    // bindings_linear.cpp
+void add_attention(py::module_ &); // bindings_attention.cpp
 
 } // namespace tinygrad_ai::cuda

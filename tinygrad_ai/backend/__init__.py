@@ -17,6 +17,7 @@ from ..errors import DeviceError, DTypeError
 from . import cuda as cuda
 from . import dtypes, kernels
 from . import fused_cuda as fused_cuda
+from . import fused_cuda_attention as fused_cuda_attention
 from . import fused_cuda_linear as fused_cuda_linear
 from . import kernels_nn as kernels_nn
 from . import kernels_optim as kernels_optim

@@ -16,7 +16,7 @@ from . import cuda
 from .native import STALE, sources
 
 NOTE = Path(__file__).parent / "cuda.txt"
-DTYPES = ("float32", "float64", "float16")
+DTYPES = ("float32", "float64", "float16", "bfloat16")
 GROUPS: list[type[Fused]] = []
 
 
