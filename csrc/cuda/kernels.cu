@@ -26,8 +26,7 @@ namespace tinygrad_ai::cuda {
   template std::size_t layer_norm_grad_space(const LayerNormGrad<T> &);                            \
   template int layer_norm_grad(const LayerNormGrad<T> &, void *, Stream);                          \
   template int embedding(const Embedding<T> &, index, Stream);                                     \
-  template int embedding_grad(const EmbeddingGrad<T> &, index, const std::int64_t *, bool,         \
-                              Stream);
+  template int embedding_grad(const EmbeddingGrad<T> &, index, const std::int64_t *, bool, Stream);
 
 FOR(float)
 FOR(double)
