@@ -3,22 +3,24 @@
 
 #pragma once
 
-#include <type_traits>
-
 #include "attention_launch.cuh"
 #include "attention_mma_grad.cuh"
 
 namespace tinygrad_ai::cuda {
 
-// launch(width of the padded heads, whether something is not usual), both as types.
-template <class T, class F> Status by_kind(const Attention<T> &f, bool extra, const F &launch) {
-  using Small = std::integral_constant<int, 64>;
-  using Large = std::integral_constant<int, 128>;
+// Which kernels: heads padded to D numbers; EXTRA, with what is not usual.
+template <int D_, bool EXTRA_> struct Choice {
+  static constexpr int D = D_;
+  static constexpr bool EXTRA = EXTRA_;
+};
+
+// launch(Choice) for these inputs.
+template <class T, class F> Status by_choice(const Attention<T> &f, bool extra, const F &launch) {
   // The usual kernel takes the maximum before it scales, and -inf times 0 would be NaN.
   extra = extra || f.bias.at || f.keep.at || !(f.scale > 0);
   if (f.inner <= 64 && f.outer <= 64)
-    return extra ? launch(Small{}, std::true_type{}) : launch(Small{}, std::false_type{});
-  return extra ? launch(Large{}, std::true_type{}) : launch(Large{}, std::false_type{});
+    return extra ? launch(Choice<64, true>{}) : launch(Choice<64, false>{});
+  return extra ? launch(Choice<128, true>{}) : launch(Choice<128, false>{});
 }
 
 template <class T> bool too_large(const Attention<T> &f) { // the kernels count in int
@@ -29,9 +31,9 @@ template <class T> bool too_large(const Attention<T> &f) { // the kernels count 
 template <class Kind> Status attention_of(const Attention<typename Kind::Number> &f, void *stream) {
   if (too_large(f))
     TRY(cudaErrorInvalidValue);
-  return by_kind(f, false, [&](auto width, auto extra) {
-    constexpr int D = decltype(width)::value;
-    constexpr bool EXTRA = decltype(extra)::value;
+  return by_choice(f, false, [&](auto choice) {
+    constexpr int D = decltype(choice)::D;
+    constexpr bool EXTRA = decltype(choice)::EXTRA;
     using C = ForwardCut<D, EXTRA>;
     auto kernel = attend_mma<Kind, D, EXTRA>;
     return launch_attention(kernel, mma_threads, f.lead.count * pieces(f.rows, C::BM),
@@ -47,9 +49,9 @@ Status attention_grad_of(const AttentionGrad<typename Kind::Number> &p, void *wo
     TRY(cudaErrorInvalidValue);
   float *both = static_cast<float *>(workspace);
   PASS(launch_grad_sums(p, both, stream));
-  return by_kind(f, p.gs.at, [&](auto width, auto extra) -> Status {
-    constexpr int D = decltype(width)::value;
-    constexpr bool EXTRA = decltype(extra)::value;
+  return by_choice(f, p.gs.at, [&](auto choice) -> Status {
+    constexpr int D = decltype(choice)::D;
+    constexpr bool EXTRA = decltype(choice)::EXTRA;
     using C = GradCut<D, EXTRA>;
     auto queries = attend_grad_queries_mma<Kind, D, EXTRA>;
     auto keys = attend_grad_keys_mma<Kind, D, EXTRA>;
