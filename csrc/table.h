@@ -57,6 +57,10 @@ template <class T> struct Products { // c = a b for each index of the leading di
   index m, n, k;
 };
 
+template <class T> struct LogSum { // what sums' logarithms are kept in: of 16 bits is too little
+  using type = T;
+};
+
 // y = softmax(scale q kᵀ + bias) v and lse = log Σ exp of each row of scores, or their gradients.
 // q (..., rows, inner), k (..., keys, inner), v (..., keys, outer). Without a bias its `at` is
 // null; `causal` hides the keys after the query's own place. With `keep`, bytes (..., rows, keys),
@@ -66,7 +70,7 @@ template <class T> struct Attention {
   Stack<const T> q, k, v, bias;
   Stack<const unsigned char> keep;
   Stack<T> y;
-  T *lse; // (..., rows)
+  typename LogSum<T>::type *lse; // (..., rows)
   index rows, keys, inner, outer;
   double scale, grow;
   bool causal;

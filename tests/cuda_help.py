@@ -1,16 +1,13 @@
-"""What the tests of the CUDA kernels share: compilers, builds, and the launchers by ctypes."""
+"""What the tests of the CUDA kernels share: compilers and builds."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import subprocess
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -51,89 +48,6 @@ def run(program: Path, order: str = "fwd") -> tuple[int, str]:
         env={**os.environ, "CUSIM_ORDER": order, "TSAN_OPTIONS": "halt_on_error=1"},
     )
     return done.returncode, done.stdout + done.stderr
-
-
-INDEX, POINTER, REAL = ctypes.c_ssize_t, ctypes.c_void_p, ctypes.c_double
-
-
-def struct(name: str, **fields: Any) -> type[ctypes.Structure]:
-    return type(name, (ctypes.Structure,), {"_fields_": list(fields.items())})
-
-
-def pointers(*names: str) -> dict[str, Any]:
-    return dict.fromkeys(names, POINTER)
-
-
-def sizes(*names: str) -> dict[str, Any]:
-    return dict.fromkeys(names, INDEX)
-
-
-# The structs of csrc/table.h and csrc/cuda/kernels.h, field by field.
-Lead = struct("Lead", ndim=ctypes.c_int, count=INDEX, size=INDEX * 6)
-Stack = struct("Stack", at=POINTER, row=INDEX, col=INDEX, lead=INDEX * 6)
-Attention = struct(
-    "Attention", lead=Lead, **dict.fromkeys(("q", "k", "v", "bias", "keep", "y"), Stack),
-    lse=POINTER, **sizes("rows", "keys", "inner", "outer"), scale=REAL, grow=REAL,
-    causal=ctypes.c_bool,
-)  # fmt: skip
-AttentionGrad = struct(
-    "AttentionGrad", forward=Attention, **dict.fromkeys(("g", "gq", "gk", "gv", "gs"), Stack)
-)
-
-
-def odd(x: Any) -> np.ndarray:
-    """A copy that is aligned to its own numbers only."""
-    x = np.asarray(x)
-    copy = np.zeros(x.nbytes + 64, np.uint8)
-    skip = -copy.ctypes.data % 32 + x.itemsize
-    copy = copy[skip : skip + x.nbytes].view(x.dtype).reshape(x.shape)
-    copy[...] = x
-    return copy
-
-
-def fill(kind: type[ctypes.Structure], **fields: Any) -> ctypes.Structure:
-    """A struct with arrays as pointers to their numbers, and None as a null pointer."""
-    value = kind()
-    for name, field in fields.items():
-        setattr(value, name, field.ctypes.data if isinstance(field, np.ndarray) else field)
-    value.held = fields
-    return value
-
-
-def stack(x: np.ndarray | None) -> ctypes.Structure:
-    """An array (..., m, n) as a stack of matrices: its steps, in elements."""
-    if x is None:
-        return Stack()
-    *lead, row, col = [step // x.itemsize for step in x.strides]
-    value = fill(Stack, at=x, row=row, col=col)
-    value.lead = (INDEX * 6)(*lead)
-    return value
-
-
-class Launchers:
-    """`launchers.softmax(dtype, struct)` calls the launcher for that dtype, or fails the test."""
-
-    def __init__(self, library: Path) -> None:
-        self.library = ctypes.CDLL(str(library))
-        self.library.last_error.restype = ctypes.c_char_p
-
-    def __getattr__(self, name: str) -> Any:
-        def call(dtype: Any, value: ctypes.Structure, *more: Any) -> None:
-            function = getattr(self.library, f"{name}_f{8 * np.dtype(dtype).itemsize}")
-            arrays = [ctypes.c_void_p(a.ctypes.data) if hasattr(a, "ctypes") else a for a in more]
-            status = function(ctypes.byref(value), *arrays)
-            assert status == 0, (status, self.library.last_error().decode())
-
-        return call
-
-
-def close(mine: Any, plain: Any) -> None:
-    """Mine against the plain kernel's result, which was computed in double precision."""
-    tol = 2e-5 if mine.dtype == np.float32 else 1e-11
-    finite = plain[np.isfinite(plain)]
-    scale = max(1.0, float(np.abs(finite).max(initial=0)))
-    assert mine.shape == plain.shape
-    np.testing.assert_allclose(mine, plain, rtol=tol, atol=tol * scale)
 
 
 needs_compiler = pytest.mark.skipif(missing_compiler() is not None, reason=missing_compiler() or "")

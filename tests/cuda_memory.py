@@ -26,10 +26,12 @@ class Simulated:
         return getattr(self.module, name)
 
     def run(self, function: str, *arguments: Any) -> None:
-        """Calls a kernel; arrays become addresses, None becomes 0."""
+        """Calls a kernel; arrays, also in tuples, become addresses, None becomes 0."""
         getattr(self.module, function)(*[self.place(a) for a in arguments])
 
     def place(self, x: Any) -> Any:
+        if isinstance(x, tuple):
+            return tuple(self.place(part) for part in x)
         return x.ctypes.data if isinstance(x, np.ndarray) else 0 if x is None else x
 
 
@@ -65,7 +67,8 @@ class Real(Simulated):
 
     def run(self, function: str, *arguments: Any) -> None:
         do, there = self.driver.do, {}
-        arrays = {a.ctypes.data: a for a in arguments if isinstance(a, np.ndarray) and a.size}
+        parts = [p for a in arguments for p in (a if isinstance(a, tuple) else (a,))]
+        arrays = {p.ctypes.data: p for p in parts if isinstance(p, np.ndarray) and p.size}
         for here, x in arrays.items():  # as far from an alignment as it was, and none placed twice
             there[here] = base = self.driver.allocate(x.nbytes + 16), here % 16
             to = ctypes.c_uint64(sum(base))

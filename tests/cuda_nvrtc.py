@@ -19,7 +19,6 @@ from typing import Any
 
 import pytest
 
-from tests.cuda_help import Launchers
 from tests.cuda_programs import CUDA, KEPT, ROOT, TESTS, built, sources
 from tinygrad_ai.backend.nvrtc import Compiler
 
@@ -88,19 +87,11 @@ def module() -> Any:
 
 
 @cache
-def launchers_without_python() -> Path:
-    """All launchers of kernels.h as functions of C, the module's own way to launch below them."""
-    mode = ["-O1", "-DLAUNCHERS_ONLY"]
-    parts = [(TESTS / "kernels_all.cpp", mode), (CUDA / "driver.cpp", mode)]
-    return built("launchers.so", [*parts, (TESTS / "fake_compiler.cpp", mode)], ["-shared", "-ldl"])
-
-
-@cache
 def kernels() -> dict[str, str]:
     """The symbols of all kernels that a launcher can ask for, and what they declare."""
     if not shutil.which("nm") or not shutil.which("c++filt"):
         pytest.skip("no nm or c++filt to list the kernels with")
-    command = ["nm", "-D", "--defined-only", library(), launchers_without_python()]
+    command = ["nm", "-D", "--defined-only", library()]
     said = subprocess.run(command, capture_output=True, text=True)
     symbols = sorted({line.split()[-1] for line in said.stdout.splitlines() if " W " in line})
     said = subprocess.run(["c++filt"], input="\n".join(symbols), capture_output=True, text=True)
@@ -167,15 +158,6 @@ def fake_driver() -> ctypes.CDLL:
 def needs_fake_driver() -> None:
     if has_driver():
         pytest.skip("the driver that is there would be found, not the fake one")
-
-
-def launchers_behind_a_driver() -> Launchers:
-    """The launchers of kernels.h with their own way to launch, down to a driver that simulates."""
-    needs_fake_driver()
-    fake_driver()
-    found = Launchers(launchers_without_python())
-    found.library.fake_compiler()
-    return found
 
 
 def module_behind_a_driver() -> Any:

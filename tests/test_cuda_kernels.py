@@ -16,7 +16,7 @@ import pytest
 
 from tests.cuda_help import BUILDS, ROOT, SOURCES, build, needs_compiler, run
 
-PROGRAMS = ["rows", "elementwise", "optim", "norm", "embedding", "attention"]
+PROGRAMS = ["rows", "elementwise", "optim", "norm", "embedding", "attention", "attention_mma"]
 ORDERS = ["fwd", "rev", "shuffle:3"]
 ARCHITECTURES = ["80", "90a", "100"]
 
@@ -35,6 +35,11 @@ PLANTED = [
     ("WARP_BARRIER", "attention", "thread", "data race"),
     ("QUERY_BARRIER", "attention", "thread", "data race"),
     ("TILE_BOUND", "attention", "address", "heap-buffer-overflow"),
+    ("NO_RESCALE", "attention_mma", "plain", "FAIL"),
+    ("HALVES_SWAPPED", "attention_mma", "plain", "FAIL"),
+    ("MMA_COPY_WAIT", "attention_mma", "plain", "got nan"),
+    ("MMA_BARRIER", "attention_mma", "thread", "data race"),
+    ("FETCH_BOUND", "attention_mma", "address", "heap-buffer-overflow"),
 ]
 
 
@@ -84,7 +89,7 @@ def test_kernels_run_on_the_gpu(program: str, tmp_path: Path) -> None:
     assert status == 0 and "PASSED" in text, text
 
 
-UNITS = ["rows", "elementwise", "optim", "norm", "embedding", "philox", "kernels"]
+UNITS = ["rows", "elementwise", "optim", "norm", "embedding", "philox", "attention"]
 
 
 def resources(unit: str, target: Path) -> str:

@@ -1,7 +1,7 @@
 """The build without nvcc: launchers by a C++ compiler, each kernel by NVRTC at its first launch.
 
 No GPU is needed: NVRTC compiles without one, and a driver whose GPU is the simulator is launched
-on. test_cuda_linear.py and test_cuda_parity.py run all kernels that way, too, for their results.
+on. test_cuda_linear.py runs the products that way, too, for their results.
 """
 
 from __future__ import annotations

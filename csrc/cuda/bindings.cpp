@@ -49,6 +49,7 @@ PYBIND11_MODULE(MODULE, m) {
   add_elements(m);
   add_random(m);
   add_optim(m);
+  add_attention(m);
   add_cublaslt(m);
 #ifdef LAUNCHERS_ONLY
   add_compiler(m);

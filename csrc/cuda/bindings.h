@@ -57,12 +57,13 @@ template <class F> Status with_dtype(Dtype dtype, const F &f) {
   refuse("expected a dtype of this module");
 }
 
-void add_linear(py::module_ &);   // bindings_linear.cpp
-void add_rows(py::module_ &);     // bindings_rows.cpp
-void add_elements(py::module_ &); // bindings_elements.cpp
-void add_random(py::module_ &);   // bindings_random.cpp
-void add_optim(py::module_ &);    // bindings_optim.cpp
-void add_compiler(py::module_ &); // driver_bindings.cpp, where launchers alone were compiled
-void add_cublaslt(py::module_ &); // bindings_cublaslt.cpp
+void add_linear(py::module_ &);    // bindings_linear.cpp
+void add_rows(py::module_ &);      // bindings_rows.cpp
+void add_elements(py::module_ &);  // bindings_elements.cpp
+void add_random(py::module_ &);    // bindings_random.cpp
+void add_optim(py::module_ &);     // bindings_optim.cpp
+void add_compiler(py::module_ &);  // driver_bindings.cpp, where launchers alone were compiled
+void add_cublaslt(py::module_ &);  // bindings_cublaslt.cpp
+void add_attention(py::module_ &); // bindings_attention.cpp
 
 } // namespace tinygrad_ai::cuda

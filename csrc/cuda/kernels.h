@@ -111,10 +111,4 @@ template <class T>
 Status embedding_grad(const EmbeddingGrad<T> &, index rows, const std::int64_t *order,
                       bool by_frequency, Stream);
 
-// attention.cuh, attention_grad.cuh. Up to 128 numbers in a head: more is an error
-// (cudaErrorInvalidValue).
-template <class T> int attention(const Attention<T> &, Stream);
-template <class T> std::size_t attention_grad_space(const AttentionGrad<T> &);
-template <class T> int attention_grad(const AttentionGrad<T> &, void *workspace, Stream);
-
 } // namespace tinygrad_ai::cuda

@@ -28,6 +28,25 @@ ON_DEVICE float float_of_f16(unsigned short bits) {
   return x;
 }
 
+// Two numbers of 16 bits as the tensor cores take them, the first in the lower half.
+ON_DEVICE unsigned bf16_pair(float low, float high) {
+  unsigned bits;
+  asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+  return bits;
+}
+ON_DEVICE unsigned f16_pair(float low, float high) {
+  unsigned bits;
+  asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(bits) : "f"(high), "f"(low));
+  return bits;
+}
+
+// 2^x in one instruction, good to 22 bits; what is below the normal numbers is 0.
+ON_DEVICE float exp2_of(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+
 ON_DEVICE unsigned shared_address(const void *p) {
   return static_cast<unsigned>(__cvta_generic_to_shared(p));
 }

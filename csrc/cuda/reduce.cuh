@@ -31,7 +31,6 @@ inline unsigned grid_for(index work, index each) {
   return static_cast<unsigned>(blocks < GRID_LIMIT ? blocks : GRID_LIMIT);
 }
 inline cudaStream_t stream_of(Stream stream) { return static_cast<cudaStream_t>(stream); }
-inline int launched() { return static_cast<int>(cudaGetLastError()); } // only of the launch
 
 // f over the values of `lanes` neighbours, the same for each of them. All lanes of the warp come.
 template <int lanes, class V, class F> ON_DEVICE V warp_reduce(V v, const F &f) {

@@ -92,11 +92,13 @@ struct Bf16 : Halves<bf16> {
   ON_DEVICE static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
     mma_bf16(d, a, b);
   }
+  ON_DEVICE static unsigned pair(float low, float high) { return bf16_pair(low, high); }
 };
 struct F16 : Halves<f16> {
   ON_DEVICE static void multiply(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
     mma_f16(d, a, b);
   }
+  ON_DEVICE static unsigned pair(float low, float high) { return f16_pair(low, high); }
 };
 
 ON_DEVICE void copy_one(float *to, const float *from, bool inside) {

@@ -46,23 +46,24 @@ inline std::mt19937 &generator() {
   return g;
 }
 
-// n elements, the last of which is the last of its memory; the first is not at 8 or 16 bytes.
+// n elements, the last of which is the last of its memory; the first is not at 8 or 16 bytes, if
+// not one less is skipped.
 template <class T> class Array {
 public:
-  explicit Array(long n, T fill = T(0))
-      : n_(n), at_(static_cast<T *>(allocate((n + 1) * sizeof(T)))) {
-    for (long i = 0; i <= n; ++i)
+  explicit Array(long n, T fill = T{}, long skip = 1)
+      : n_(n), skip_(skip), at_(static_cast<T *>(allocate((n + skip) * sizeof(T)))) {
+    for (long i = 0; i < n + skip; ++i)
       at_[i] = fill;
   }
   Array(const Array &) = delete;
   ~Array() { release(at_); }
-  T *data() { return at_ + 1; }
-  operator T *() { return at_ + 1; }
+  T *data() { return at_ + skip_; }
+  operator T *() { return at_ + skip_; }
   long size() const { return n_; }
-  T &operator[](long i) { return at_[1 + i]; }
+  T &operator[](long i) { return at_[skip_ + i]; }
 
 private:
-  long n_;
+  long n_, skip_;
   T *at_;
 };
 

@@ -56,6 +56,17 @@ inline float float_of_f16(unsigned short bits) {
   return bits & 0x8000 ? -size : size;
 }
 
+inline unsigned bf16_pair(float low, float high) {
+  return bf16_of_float(low) | static_cast<unsigned>(bf16_of_float(high)) << 16;
+}
+inline unsigned f16_pair(float low, float high) {
+  return f16_of_float(low) | static_cast<unsigned>(f16_of_float(high)) << 16;
+}
+inline float exp2_of(float x) {
+  const float y = std::exp2(x);
+  return y < std::numeric_limits<float>::min() ? 0 : y; // NaN stays
+}
+
 template <int BYTES> inline void copy_async(void *to, const void *from, int bytes) {
   if ((reinterpret_cast<uintptr_t>(to) | reinterpret_cast<uintptr_t>(from)) % BYTES)
     cusim::fail("cp.async: misaligned address");

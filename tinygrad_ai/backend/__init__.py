@@ -19,6 +19,7 @@ from . import capture as capture
 from . import cuda as cuda
 from . import dtypes, kernels
 from . import fused_cuda as fused_cuda
+from . import fused_cuda_attention as fused_cuda_attention
 from . import fused_cuda_linear as fused_cuda_linear
 from . import fused_cuda_optim as fused_cuda_optim
 from . import fused_cuda_pointwise as fused_cuda_pointwise

@@ -179,16 +179,18 @@ def attention(
     """softmax(scores) v, and log Σ exp of each row of scores. With a mask `keep`, the probabilities
     are times `grow` where it holds, else 0.
 
-    A row with no finite score has probabilities 0 (and counts as log-sum 0), as in PyTorch.
+    A row with no finite score has probabilities 0 (and counts as log-sum 0), as in PyTorch. The
+    log-sums are float32 at least: in 16 bits, e^(score - log-sum) would be off by percents.
     """
     e = scores(be, q, k, bias, scale, causal)
-    top = be.max(e, axis=-1, keepdims=True)
+    top = be.max(e, axis=-1, keepdims=True, initial=-be.inf)
     top = be.xp.where(be.isfinite(top), top, 0).astype(e.dtype)
     e = be.exp(e - top)
     total = be.total(e, (e.ndim - 1,), True)
     total[total == 0] = 1
     p = e / total if keep is None else be.dropout(e / total, keep, grow)
-    return be.matmul(p, v), (be.log(total) + top)[..., 0]
+    wide = be.result_type(e.dtype, "float32")
+    return be.matmul(p, v), (be.log(total.astype(wide, copy=False)) + top)[..., 0]
 
 
 @kernel
@@ -197,7 +199,7 @@ def attention_grad(
     causal: bool, keep: Any, grow: float, with_scores: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
     """The gradients of q, k, v and, if asked, of the scores; lse gives the probabilities again."""
-    p = be.exp(scores(be, q, k, bias, scale, causal) - lse[..., None])
+    p = be.exp(scores(be, q, k, bias, scale, causal) - lse[..., None]).astype(q.dtype, copy=False)
     kept = p if keep is None else be.dropout(p, keep, grow)
     gv = be.matmul(be.swapaxes(kept, -1, -2), g)
     gp = be.matmul(g, be.swapaxes(v, -1, -2))

@@ -6,6 +6,7 @@ import math
 
 from .. import backend
 from ..autograd.op import op
+from ..autograd.promote import cast
 from .arguments import raw
 from .arithmetic import exp
 from .dropout import _dropout
@@ -25,13 +26,13 @@ def _attention(be, q, k, v, bias=None, *, scale, causal=False, keep=None, grow=1
 @_attention.vjp
 def _(g, y, q, k, v, bias, needs, *, scale, causal, keep, grow):
     gy, glse = g
-    wants = len(needs) > 3 and needs[3]  # only then are the scores' gradients kept
+    wants = len(needs) > 3 and bool(needs[3])  # only then are the scores' gradients kept
     how = {"scale": scale, "causal": causal, "keep": keep, "grow": grow, "scores": wants}
     grads = (None,) * 4
     if gy is not None:
         grads = _attention_grad(gy, q, k, v, bias, y[0], y[1], **how)
     if glse is not None:
-        gs = probabilities(q, k, bias, y[1], scale, causal) * unsqueeze(glse, -1)
+        gs = probabilities(q, k, bias, y[1], scale, causal) * unsqueeze(near(glse, q), -1)
         more = (_matmul(gs, k) * scale, _matmul(transpose(gs, -2, -1), q) * scale, None, gs)
         grads = tuple([b if a is None else a if b is None else a + b for a, b in zip(grads, more)])
     return grads if wants else grads[:3]
@@ -44,10 +45,15 @@ def probabilities(q, k, bias, lse, scale, causal):
     if causal:
         allowed = backend.of(raw(scores)).tri(*scores.shape[-2:], dtype=bool)
         scores = where(allowed, scores, -math.inf)
-    return exp(scores - unsqueeze(lse, -1))
+    return near(exp(scores - unsqueeze(lse, -1)), q)
 
 
-@op(dtypes="same")
+def near(x, q):
+    """x in q's dtype: log-sums are float32 beside numbers of 16 bits."""
+    return x if x.dtype == q.dtype else cast(x, dtype=q.dtype)
+
+
+@op
 def _attention_grad(be, g, q, k, v, bias, o, lse, *, scale, causal, keep, grow, scores):
     """gs = p (d(g vᵀ) - Σ g o), p = e^(s - lse);   gq = scale gs k,  gk = scale gsᵀ q,
     gv = d(p)ᵀ g;   gs itself is the fourth result if `scores` asks for it"""
