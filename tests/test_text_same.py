@@ -155,7 +155,9 @@ def test_padding_of_what_was_encoded(both: Any, kind: str) -> None:
             same(ours.pad(dict(one), **options), theirs.pad(dict(one), **options))
     bare = [{"input_ids": row} for row in rows["input_ids"]]
     for wish in (True, False, None):
-        same(ours.pad(bare, return_attention_mask=wish), theirs.pad(bare, return_attention_mask=wish))
+        same(
+            ours.pad(bare, return_attention_mask=wish), theirs.pad(bare, return_attention_mask=wish)
+        )
     same(ours.pad(samples, return_tensors="pt"), theirs.pad(samples, return_tensors="np"))
 
 
