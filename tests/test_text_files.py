@@ -95,6 +95,17 @@ def test_gpt2_settings_last(option: str, tmp_path: Path) -> None:
     assert ours("a")["input_ids"] != bytelevel()("a")["input_ids"]
 
 
+def test_the_whole_file_says_whether_a_text_has_a_beginning(tmp_path: Path) -> None:
+    folder = saved(bytelevel(), tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text('{"add_bos_token": true}')
+    agree(GPT2Tokenizer.from_pretrained(folder), reference("GPT2Tokenizer", folder))
+    assert GPT2Tokenizer.from_pretrained(folder)("a") == bytelevel()("a")
+    only(tmp_path, "vocab.json", "merges.txt", "tokenizer_config.json")
+    ours = GPT2Tokenizer.from_pretrained(folder)
+    agree(ours, reference("GPT2Tokenizer", folder))
+    assert ours("a")["input_ids"][0] == ours.bos_token_id
+
+
 @pytest.mark.parametrize("kind", ["BertTokenizer", "GPT2Tokenizer", "AutoTokenizer"])
 def test_what_we_save_transformers_loads(kind: str, tmp_path: Path) -> None:
     own: Any = bytelevel() if kind == "GPT2Tokenizer" else wordpiece()
@@ -103,6 +114,8 @@ def test_what_we_save_transformers_loads(kind: str, tmp_path: Path) -> None:
     ours.add_tokens(["addedword"])
     ours(HARD, padding=True, truncation=True, max_length=7)  # is no part of what is saved
     folder = saved(ours, tmp_path / "b")
+    whole = json.loads((tmp_path / "b" / "tokenizer.json").read_text())
+    assert whole["padding"] is whole["truncation"] is None
     theirs, again = reference(kind, folder), type(ours).from_pretrained(folder)
     for one in (again, theirs):
         same(one("<x> addedword <y>", verbose=False), ours("<x> addedword <y>", verbose=False))
