@@ -36,6 +36,7 @@ ROOMS = (
     ("models", "text"),
     ("train", "info", "bench"),
     ("study",),
+    ("transformers",),
     ("__main__", "__init__"),
 )
 ARRAY_LIBRARIES = {"numpy", "scipy", "cupy"}

@@ -1,0 +1,1 @@
+"""Programs to read and to change. They are no part of the package that is installed."""
