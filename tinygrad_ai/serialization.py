@@ -242,4 +242,10 @@ def save_large(path: Any, tensors: dict[str, Tensor], metadata: dict[str, str]) 
 
 
 def _bytes_of(t: Tensor) -> Any:
-    return lambda: memoryview(np.ascontiguousarray(t.detach().cpu().numpy()).reshape(-1)).cast("B")
+    """A function that gives a tensor's memory when it is to be written."""
+
+    def make() -> Any:
+        array = np.ascontiguousarray(t.detach().cpu().numpy())
+        return array.reshape(-1).view(np.uint8).data
+
+    return make

@@ -1,4 +1,4 @@
-"""BERT with a head: for texts, for tokens, for masked words. Losses as Hugging Face computes them."""
+"""BERT with a head: for texts, for tokens, for masked words. The losses are Hugging Face's."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class BertPredictionHeadTransform(nn.Module):
 
 
 class BertLMPredictionHead(nn.Module):
-    """Scores for the vocabulary: `decoder.weight` is the table of words, `decoder.bias` is `bias`."""
+    """Scores for the vocabulary: tied, `decoder` has the table of words and `bias`."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()

@@ -15,7 +15,7 @@ from .activations import check_activation
 CONFIG_NAME = "config.json"
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 COMMON: dict[str, Any] = {
-    "architectures": None, "id2label": None, "output_attentions": False,
+    "architectures": None, "output_attentions": False,
     "output_hidden_states": False, "problem_type": None, "return_dict": True,
     "tie_word_embeddings": True,
 }  # fmt: skip
@@ -31,6 +31,7 @@ class PretrainedConfig:
     sizes: tuple[str, ...] = ()
     chances: tuple[str, ...] = ()
     activation = "hidden_act"
+    id2label: dict[int, str]
 
     def __init__(self, **values: Any) -> None:
         known = self.known()
@@ -45,17 +46,15 @@ class PretrainedConfig:
     @classmethod
     def known(cls) -> set[str]:
         """The keys that mean something to this model."""
-        return {*COMMON, *cls.defaults, *cls.aliases, "num_labels", "label2id"}
+        return {*COMMON, *cls.defaults, *cls.aliases, "num_labels", "id2label", "label2id"}
 
     def _set(self, values: dict[str, Any]) -> None:
         given = {self.aliases.get(k, k): v for k, v in values.items() if k != "model_type"}
         count, names = given.pop("num_labels", None), given.pop("label2id", None)
-        if given.get("id2label") is None:
-            given["id2label"] = {int(v): k for k, v in names.items()} if names else None
+        labels = given.pop("id2label", None) or {v: k for k, v in (names or {}).items()}
         for name, value in deepcopy({**COMMON, **self.defaults, **given}).items():
             setattr(self, name, value)
-        labels = self.id2label or {0: "LABEL_0", 1: "LABEL_1"}
-        self.id2label = {int(k): v for k, v in labels.items()}
+        self.id2label = {int(k): v for k, v in labels.items()} or {0: "LABEL_0", 1: "LABEL_1"}
         if count is not None and count != self.num_labels:
             self.num_labels = count
         self.check()
@@ -98,6 +97,11 @@ class PretrainedConfig:
                 f"hidden size {self.hidden_size} does not divide into "
                 f"{self.num_attention_heads} heads"
             )
+        pad = self.pad_token_id
+        if pad is not None and not (isinstance(pad, int) and 0 <= pad < self.vocab_size):
+            raise ArgumentError(
+                f"expected pad_token_id to be in the vocabulary of {self.vocab_size}, got {pad!r}"
+            )
         if self.problem_type not in (None, *PROBLEMS):
             raise ArgumentError(
                 f"expected problem_type to be one of {', '.join(PROBLEMS)}, "
@@ -132,10 +136,15 @@ class PretrainedConfig:
 
     @classmethod
     def from_pretrained(cls, folder: Any, **changes: Any) -> Any:
-        """The configuration of a folder, or of a file. CheckpointError if it is not of this kind."""
+        """The configuration of a folder, or of a file; CheckpointError if it is no such one."""
         path = Path(folder)
         path = path / CONFIG_NAME if path.is_dir() else path
-        return cls.from_dict(read_config(path, cls), **changes)
+        values = read_config(path, cls)
+        try:
+            config = cls.from_dict(values)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise CheckpointError(f"{path}: {error}") from None
+        return cls.from_dict(values, **changes) if changes else config
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.to_json_string().rstrip()}"

@@ -72,7 +72,7 @@ class GenerationMixin:
         steps = more if more is not None else (20 if total is None else total) - length
         if steps < 1:
             raise ArgumentError(
-                f"expected room for new tokens, got {length} tokens and max_length {length + steps}",
+                f"expected room for new tokens, got {length} tokens of at most {length + steps}",
                 "max_new_tokens=20",
             )
         most = self.config.max_position_embeddings

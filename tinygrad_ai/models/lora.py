@@ -102,6 +102,8 @@ def add_lora(
     """
     if not isinstance(rank, int) or rank < 1:
         raise ArgumentError(f"expected rank to be a whole number > 0, got {rank!r}")
+    if any(isinstance(m, LoRALinear) for m in model.modules()):
+        raise ArgumentError("the model has LoRA layers already", "merge_lora(model) first")
     targets = [targets] if isinstance(targets, str) else list(targets)
     whole = [modules_to_save] if isinstance(modules_to_save, str) else list(modules_to_save)
     layers = {
@@ -114,12 +116,14 @@ def add_lora(
                 f"{type(model).__name__} has no linear layer {target!r}",
                 f"did you mean {near[0]!r}?" if near else None,
             )
-    if any(isinstance(m, LoRALinear) for m in model.modules()):
-        raise ArgumentError("the model has LoRA layers already", "merge_lora(model) first")
+    added = {
+        path: LoRALinear(layer, rank, alpha, dropout)
+        for path, layer in layers.items()
+        if any(_ends(path, target) for target in targets)
+    }
     freeze(model, whole)
-    for path, layer in layers.items():
-        if any(_ends(path, target) for target in targets):
-            _replace(model, path, LoRALinear(layer, rank, alpha, dropout))
+    for path, layer in added.items():
+        _replace(model, path, layer)
     model.__dict__["lora"] = {
         "r": rank, "lora_alpha": alpha, "lora_dropout": dropout, "target_modules": targets,
         "modules_to_save": whole or None,
@@ -133,11 +137,7 @@ def _ends(path: str, target: str) -> bool:
 
 def _replace(model: Any, path: str, module: Any) -> None:
     parent, _, name = path.rpartition(".")
-    owner = model.get_submodule(parent)
-    if isinstance(owner, nn.ModuleList):
-        owner[int(name)] = module
-    else:
-        setattr(owner, name, module)
+    model.get_submodule(parent).register_module(name, module)  # at its old place among the others
 
 
 def merge_lora(model: Any) -> Any:

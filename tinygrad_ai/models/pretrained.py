@@ -6,6 +6,8 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +83,7 @@ class PreTrainedModel(nn.Module):
         if self.config.tie_word_embeddings:
             for name, source in self.tied.items():
                 path, _, own = name.rpartition(".")
-                setattr(self.get_submodule(path), own, self.get_parameter(source))
+                self.get_submodule(path).register_parameter(own, self.get_parameter(source))
 
     def init_weights(self, only: set[str] | None = None) -> None:
         """Draws all parameters, or those named, as the configuration's initializer_range says."""
@@ -117,7 +119,7 @@ class PreTrainedModel(nn.Module):
         config: PretrainedConfig | None = None, ignore_mismatched_sizes: bool = False,
         output_loading_info: bool = False, dtype: Any = None, **changes: Any,
     ) -> Any:  # fmt: skip
-        """A model with the weights of a folder (config.json, model.safetensors), in evaluation mode.
+        """A model in evaluation mode with the weights of a folder (config.json, model.safetensors).
 
         Further keywords change the configuration (`num_labels=3`), or go to the model. Weights of
         float16 and bfloat16 become `dtype` (the default dtype, unless given). What the file lacks
@@ -132,6 +134,7 @@ class PreTrainedModel(nn.Module):
             known = cls.config_class.known()
             of_config = {k: rest.pop(k) for k in list(rest) if k in known}
             config = cls.config_class.from_pretrained(folder, **of_config)
+        _check_keywords(cls, rest)
         with init.skipped(), _default_dtype(dtype):
             model = cls(config, *args, **rest)
         model.tie_weights()
@@ -169,6 +172,17 @@ def _without_fixed(changes: dict[str, Any]) -> dict[str, Any]:
         if name in changes and changes[name] not in allowed:
             raise ArgumentError(f"expected {name} to be one of {allowed}, got {changes[name]!r}")
     return {k: v for k, v in changes.items() if k not in FIXED}
+
+
+def _check_keywords(kind: type[PreTrainedModel], given: dict[str, Any]) -> None:
+    """ArgumentError for a keyword that neither the configuration nor the model knows."""
+    own = set(signature(kind).parameters) - {"config"}
+    for name in given.keys() - own:
+        near = get_close_matches(name, own | kind.config_class.known(), 1)
+        raise ArgumentError(
+            f"{kind.__name__}.from_pretrained knows no {name!r}",
+            f"did you mean {near[0]!r}?" if near else None,
+        )
 
 
 @contextmanager
