@@ -65,6 +65,14 @@ def test_configurations(tmp_path: Path, changes: dict[str, Any]) -> None:
     same_gradients(ours, theirs)
 
 
+def test_gradients_lie_as_their_parameters_do(tmp_path: Path) -> None:
+    """Conv1D works on a transposed view; an optimizer wants its gradient in the weight's order."""
+    ours, _ = twins("GPT2LMHeadModel", tmp_path)
+    ours(ta.tensor(tokens()), labels=ta.tensor(tokens())).loss.backward()
+    for name, p in ours.named_parameters():
+        assert p.grad.array.flags.c_contiguous, name
+
+
 def test_a_sum_divided_by_a_count(tmp_path: Path) -> None:
     ours, _ = twins("GPT2LMHeadModel", tmp_path)
     ids = ta.tensor(tokens())
