@@ -157,6 +157,7 @@ DTYPES = {
     "BOOL": "?", "U8": "<u1", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
     "F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2",
 }  # fmt: skip
+PIECE = 2**20  # how many numbers are read at once
 MOST_HEADER = 100_000_000  # the format's own limit
 
 
@@ -209,18 +210,24 @@ class SafetensorsFile:
     def read_into(self, name: str, target: Tensor) -> None:
         """Writes a tensor of the file into a tensor of its shape, in the target's dtype."""
         kind, (begin, _) = self.entries[name]["dtype"], self.entries[name]["data_offsets"]
-        shape = self.shape(name)
-        found: Any = np.frombuffer(
-            self.map, DTYPES[kind], math.prod(shape), self.start + begin
-        ).reshape(shape)
-        if kind == "BF16":  # the upper half of a float32
-            found = np.left_shift(found, 16, dtype=np.uint32).view(np.float32)
-        be = near(target.array)
-        be.write(target.array, moved(found, target.device))
-        wrote(target.array)
-        del found
-        if hasattr(mmap, "MADV_DONTNEED"):  # pages of the file, which would count as ours
-            self.map.madvise(mmap.MADV_DONTNEED)
+        shape, array = self.shape(name), target.array
+        count, dtype = math.prod(shape), np.dtype(DTYPES[kind])
+        flat = isinstance(array, np.ndarray) and array.flags.c_contiguous
+        step = PIECE if flat else max(count, 1)
+        for at in range(0, count, step):
+            found: Any = np.frombuffer(
+                self.map, dtype, min(step, count - at), self.start + begin + at * dtype.itemsize
+            )
+            if kind == "BF16":  # the upper half of a float32
+                found = np.left_shift(found, 16, dtype=np.uint32).view(np.float32)
+            if flat:
+                array.reshape(-1)[at : at + step] = found
+            else:
+                near(array).write(array, moved(found.reshape(shape), target.device))
+            del found
+            if hasattr(mmap, "MADV_DONTNEED"):  # pages of the file, which would count as ours
+                self.map.madvise(mmap.MADV_DONTNEED)
+        wrote(array)
 
 
 def save_large(path: Any, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
