@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import math
+import mmap
 import os
 import tempfile
 import zipfile
@@ -15,8 +17,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save as to_safetensors
 
-from .backend import moved
+from .backend import moved, near
 from .backend.dtypes import is_bfloat16, named
+from .backend.storage import wrote
 from .errors import CheckpointError, TinygradError
 from .tensor import Tensor, wrap
 
@@ -145,12 +148,14 @@ def _check_suffix(path: Path) -> None:
         )
 
 
-def write(path: Path, content: bytes) -> None:
-    """Writes a file so that a crash at any moment leaves either the old or the new one."""
+def write(path: Path, *content: Any) -> None:
+    """Writes a file so that a crash at any moment leaves either the old or the new one. It is
+    given as bytes, or as functions that make them when their turn comes."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            for part in content:
+                file.write(part() if callable(part) else part)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
@@ -168,3 +173,110 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+# ---- large files, one tensor at a time
+
+# The names of dtypes in a safetensors file. NumPy has no bfloat16: its bits are read as integers.
+DTYPES = {
+    "BOOL": "?", "U8": "<u1", "I8": "<i1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
+    "F16": "<f2", "F32": "<f4", "F64": "<f8", "BF16": "<u2",
+}  # fmt: skip
+PIECE = 2**20  # how many numbers are read at once
+MOST_HEADER = 100_000_000  # the format's own limit
+
+
+class SafetensorsFile:
+    """A .safetensors file in mapped memory: what is not read costs nothing, and what was read is
+    given back at once. CheckpointError if the file is cut off or of another kind."""
+
+    def __init__(self, path: Any) -> None:
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise CheckpointError(f"{self.path} does not exist")
+        with open(self.path, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or length > min(size - 8, MOST_HEADER):
+                raise self.damaged(f"its header would end at byte {8 + length} of {size}")
+            try:
+                self.entries = json.loads(file.read(length))
+                self.metadata = self.entries.pop("__metadata__", {})
+            except (ValueError, AttributeError) as error:
+                raise self.damaged(f"its header is no JSON object: {error}") from None
+            self.map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.start = 8 + length
+        self._check(size - self.start)
+
+    def damaged(self, why: str) -> CheckpointError:
+        return CheckpointError(f"{self.path} is damaged or no safetensors file: {why}")
+
+    def _check(self, room: int) -> None:
+        """Every tensor's place must be as large as its shape and dtype say, and in the file."""
+        for name, entry in self.entries.items():
+            try:
+                kind, shape, (begin, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
+                count = math.prod(int(n) for n in shape)
+            except (KeyError, TypeError, ValueError):
+                raise self.damaged(f"{name} has no dtype, shape and data_offsets") from None
+            if kind not in DTYPES:
+                raise CheckpointError(f"{self.path}: {name} is of dtype {kind}, which is not known")
+            if not 0 <= begin <= end or end - begin != count * np.dtype(DTYPES[kind]).itemsize:
+                raise self.damaged(f"{name} {tuple(shape)} of {kind} has {end - begin} bytes")
+            if end > room:
+                raise self.damaged(f"{name} ends at byte {end}, the data at {room}: it is cut off")
+
+    def names(self) -> list[str]:
+        return list(self.entries)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return tuple(self.entries[name]["shape"])
+
+    def read_into(self, name: str, target: Tensor) -> None:
+        """Writes a tensor of the file into a tensor of its shape, in the target's dtype."""
+        kind, (begin, _) = self.entries[name]["dtype"], self.entries[name]["data_offsets"]
+        shape, array = self.shape(name), target.array
+        count, dtype = math.prod(shape), np.dtype(DTYPES[kind])
+        flat = isinstance(array, np.ndarray) and array.flags.c_contiguous
+        step = PIECE if flat else max(count, 1)
+        for at in range(0, count, step):
+            found: Any = np.frombuffer(
+                self.map, dtype, min(step, count - at), self.start + begin + at * dtype.itemsize
+            )
+            if kind == "BF16":  # the upper half of a float32
+                found = np.left_shift(found, 16, dtype=np.uint32).view(np.float32)
+            if flat:
+                array.reshape(-1)[at : at + step] = found
+            else:
+                near(array).write(array, moved(found.reshape(shape), target.device))
+            del found
+            if hasattr(mmap, "MADV_DONTNEED"):  # pages of the file, which would count as ours
+                self.map.madvise(mmap.MADV_DONTNEED)
+        wrote(array)
+
+
+def save_large(path: Any, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Writes PATH.safetensors as `save` does, with one tensor at a time in memory besides."""
+    names = {np.dtype(v): k for k, v in DTYPES.items() if k != "BF16"}
+    header: dict[str, Any] = {"__metadata__": metadata}
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].itemsize, item[0]))
+    at = 0
+    for name, t in ordered:
+        end = at + t.nbytes
+        kind = "BF16" if is_bfloat16(t.dtype) else names[t.dtype]
+        header[name] = {"dtype": kind, "shape": list(t.shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # so that the numbers lie as a processor likes them
+    parts = [_bytes_of(t) for _, t in ordered]
+    write(Path(path), len(text).to_bytes(8, "little"), text, *parts)
+
+
+def _bytes_of(t: Tensor) -> Any:
+    """A function that gives a tensor's memory when it is to be written."""
+
+    def make() -> Any:
+        array = np.ascontiguousarray(t.detach().cpu().numpy())
+        return array.reshape(-1).view(np.uint8).data
+
+    return make

@@ -140,7 +140,7 @@ class Walk:
                 node.grad = cast(g, dtype=dtype) if old is None else old + g
             elif old is None:
                 own = node.id in self.own and type(g) in backend.TABLE and g.dtype == dtype
-                node.grad = wrap(g if own else backend.common((g,)).array(g, dtype=dtype))
+                node.grad = wrap(g if own else backend.common((g,)).array(g, dtype, order="C"))
             elif old.node is not None:
                 node.grad = wrap(old.array + g)
             else:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import local
 from typing import Any
 
 from ..autograd.mode import no_grad
@@ -28,16 +31,39 @@ def calculate_gain(nonlinearity: str, param: Any = None) -> float:
     return GAINS[nonlinearity]
 
 
+class _Skip(local):
+    on = False
+
+
+_skip = _Skip()
+
+
+@contextmanager
+def skipped() -> Iterator[None]:
+    """Inside the block nothing is drawn, as for a model whose values are about to be loaded:
+    parameters hold whatever their memory held."""
+    before, _skip.on = _skip.on, True
+    try:
+        yield
+    finally:
+        _skip.on = before
+
+
+def skipping() -> bool:
+    """Whether this thread is inside of `skipped()`."""
+    return _skip.on
+
+
 @no_grad()
 def uniform_(tensor: Tensor, a: float = 0.0, b: float = 1.0, generator: Any = None) -> Tensor:
     """U(a, b)"""
-    return tensor.uniform_(a, b, generator=generator)
+    return tensor if _skip.on else tensor.uniform_(a, b, generator=generator)
 
 
 @no_grad()
 def normal_(tensor: Tensor, mean: float = 0.0, std: float = 1.0, generator: Any = None) -> Tensor:
     """N(mean, std²)"""
-    return tensor.normal_(mean, std, generator=generator)
+    return tensor if _skip.on else tensor.normal_(mean, std, generator=generator)
 
 
 @no_grad()
@@ -50,6 +76,8 @@ def trunc_normal_(
     generator: Any = None,
 ) -> Tensor:
     """N(mean, std²) confined to [a, b], by the inverse of the distribution function."""
+    if _skip.on:
+        return tensor
     low, high = [0.5 * (1 + math.erf((v - mean) / (std * math.sqrt(2)))) for v in (a, b)]
     tensor.uniform_(2 * low - 1, 2 * high - 1, generator=generator).erfinv_()
     return tensor.mul_(std * math.sqrt(2)).add_(mean).clamp_(min=a, max=b)

@@ -39,7 +39,7 @@ class Embedding(Module):
 
     def reset_parameters(self) -> None:
         init.normal_(self.weight)
-        if self.padding_idx is not None:
+        if self.padding_idx is not None and not init.skipping():
             with no_grad():
                 self.weight[self.padding_idx] = 0.0
 

@@ -1,0 +1,135 @@
+"""Which tensor of a checkpoint's files goes into which parameter of a model."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from ..serialization import SafetensorsFile
+
+SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+CONVERT = (
+    "in PyTorch: Model.from_pretrained(folder).save_pretrained(folder) of transformers, or "
+    "safetensors.torch.save_file(torch.load(path, weights_only=True), 'model.safetensors')"
+)
+
+
+def checked_folder(path: Any) -> Path:
+    """The folder, or an error that says how to come by one."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{str(path)!r} is no folder on this machine, and nothing is downloaded here",
+            f"huggingface-cli download {path} --local-dir FOLDER, then from_pretrained('FOLDER')",
+        )
+    return folder
+
+
+def weight_files(folder: Path) -> list[SafetensorsFile]:
+    """The files of a folder's weights: one, or those that an index lists."""
+    if (folder / SINGLE).is_file():
+        return [SafetensorsFile(folder / SINGLE)]
+    if (folder / INDEX).is_file():
+        return _shards(folder)
+    pickled = sorted([p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth")])
+    if pickled:
+        raise CheckpointError(
+            f"{folder} holds {pickled[0]}: pickled files can run any code when they are loaded, "
+            "and are refused",
+            CONVERT,
+        )
+    raise CheckpointError(f"{folder} holds neither {SINGLE} nor {INDEX}")
+
+
+def _shards(folder: Path) -> list[SafetensorsFile]:
+    try:
+        where = dict(json.loads((folder / INDEX).read_text("utf-8"))["weight_map"])
+        names = sorted({str(name) for name in where.values()})
+    except (ValueError, KeyError, TypeError):
+        raise CheckpointError(f"{folder / INDEX} is no JSON with a weight_map") from None
+    for name in names:
+        if Path(name).name != name:
+            raise CheckpointError(f"{folder / INDEX}: expected file names, got {name!r}")
+    files = {name: SafetensorsFile(folder / name) for name in names}
+    for key, name in where.items():
+        if key not in files[name].entries:
+            raise CheckpointError(f"{INDEX} says that {name} holds {key}, which it does not")
+    return list(files.values())
+
+
+class Plan:
+    """What is read, drawn and left over, all known before the first number is written."""
+
+    def __init__(self, model: Any, files: list[SafetensorsFile], ignore_mismatched: bool) -> None:
+        self.state = model.state_dict(keep_vars=True)
+        self.prefix = model.base_model_prefix + "."
+        self.sources: dict[str, tuple[SafetensorsFile, str]] = {}
+        self.unexpected: list[str] = []
+        for file in files:
+            for key in file.names():
+                name = self.own_name(key)
+                if name is None and not model.is_ignored(key):
+                    self.unexpected.append(key)
+                elif name is not None:
+                    self.sources[name] = file, key
+        self._join_tied(model)
+        self.mismatched = [
+            (name, file.shape(key), tuple(self.state[name].shape))
+            for name, (file, key) in self.sources.items()
+            if file.shape(key) != tuple(self.state[name].shape)
+        ]
+        if self.mismatched and not ignore_mismatched:
+            raise _wrong_sizes(type(model).__name__, self.mismatched)
+        for name, _, _ in self.mismatched:
+            del self.sources[name]
+        drawn = {name for name, _, _ in self.mismatched}
+        self.missing = [k for k in self.state if k not in self.sources and k not in drawn]
+        self.to_draw = drawn | set(self.missing)
+
+    def own_name(self, key: str) -> str | None:
+        """The model's name for a key of the file: as it is, or with or without the prefix."""
+        for old, new in OLD_NAMES.items():
+            key = key[: -len(old)] + new if key.endswith(old) else key
+        names = (key, self.prefix + key, key.removeprefix(self.prefix))
+        return next((n for n in names if n in self.state), None)
+
+    def _join_tied(self, model: Any) -> None:
+        """A tied parameter is read once, under whichever of its names the file has."""
+        for name, source in model.tied.items() if model.config.tie_word_embeddings else ():
+            found = self.sources.pop(name, None)
+            if found is not None:
+                self.sources.setdefault(source, found)
+            self.state.pop(name, None)
+
+    def read(self) -> None:
+        for name, (file, key) in self.sources.items():
+            file.read_into(key, self.state[name])
+
+    def info(self) -> dict[str, list[Any]]:
+        """Under the names of Hugging Face's loading info."""
+        return {
+            "missing_keys": self.missing, "unexpected_keys": self.unexpected,
+            "mismatched_keys": self.mismatched, "error_msgs": [],
+        }  # fmt: skip
+
+    def report(self, kind: str, folder: Path) -> tuple[int, str]:
+        """A level and a line for the log."""
+        parts = [f"{kind} from {folder}: {len(self.sources)} tensors read"]
+        drawn = [*self.missing, *[name for name, _, _ in self.mismatched]]
+        if drawn:
+            parts.append(f"newly initialised, to be trained: {', '.join(drawn)}")
+        if self.unexpected:
+            parts.append(f"not used: {', '.join(self.unexpected)}")
+        return logging.WARNING if drawn else logging.INFO, "; ".join(parts)
+
+
+def _wrong_sizes(kind: str, mismatched: list[tuple[str, Any, Any]]) -> CheckpointError:
+    lines = [f"  {name}: the file has {came}, the model {own}" for name, came, own in mismatched]
+    return CheckpointError(
+        "\n".join([f"the weights do not fit {kind}:", *lines]),
+        "another config.json, or ignore_mismatched_sizes=True to draw these anew",
+    )
