@@ -37,16 +37,19 @@ class Source:
     """A data set that gives whole batches, drawn and collated under the batch's own seed."""
 
     def __init__(self, dataset: Any, collate: Any) -> None:
-        self.dataset, self.collate = dataset, collate
-        found = getattr(inner(collate), "generator", None)
-        self.generator = found if isinstance(found, Generator) else None
-        self.base = self.generator.initial_seed() if self.generator else 0
+        self.dataset, self.collate, self.collator = dataset, collate, inner(collate)
 
     def __getitems__(self, indices: Numbered) -> Any:
-        with seeded(indices.seed):
-            if self.generator is not None:
-                self.generator.manual_seed(mixed(self.base, indices.seed))
-            return fetch(self.dataset, list(indices), self.collate)
+        own = getattr(self.collator, "generator", None)
+        if not isinstance(own, Generator):
+            with seeded(indices.seed):
+                return fetch(self.dataset, list(indices), self.collate)
+        self.collator.generator = None  # so that it, too, draws from the batch's streams
+        try:
+            with seeded(mixed(indices.seed, own.initial_seed())):
+                return fetch(self.dataset, list(indices), self.collate)
+        finally:
+            self.collator.generator = own
 
 
 class Batches:

@@ -21,12 +21,13 @@ from .trainer_save import Progress, Saving
 
 
 class Plan(NamedTuple):
-    """How long a run is: batches and steps of an epoch, epochs, steps in all."""
+    """How long a run is: batches and steps of an epoch, epochs, steps and samples in all."""
 
     batches: int
     updates: int
     epochs: int
     max_steps: int
+    samples: float
 
 
 class Trainer(Saving):
@@ -70,17 +71,19 @@ class Trainer(Saving):
 
     def _plan(self, loader: Any) -> Plan:
         args, every = self.args, self.args.gradient_accumulation_steps
+        steps, samples = args.max_steps, args.max_steps * every * args.train_batch_size
         try:
             batches = len(loader)
         except TypeError:
-            return Plan(args.max_steps * every, args.max_steps, sys.maxsize, args.max_steps)
+            return Plan(steps * every, steps, sys.maxsize, steps, samples)
         if batches == 0:
             raise ArgumentError("the training data give no batch")
         updates = math.ceil(batches / every)
-        if args.max_steps > 0:
-            return Plan(batches, updates, math.ceil(args.max_steps / updates), args.max_steps)
-        steps = math.ceil(args.num_train_epochs * updates)
-        return Plan(batches, updates, math.ceil(args.num_train_epochs), steps)
+        if steps > 0:
+            return Plan(batches, updates, math.ceil(steps / updates), steps, samples)
+        epochs, steps = args.num_train_epochs, math.ceil(args.num_train_epochs * updates)
+        samples = epochs * len(self.train_dataset)
+        return Plan(batches, updates, math.ceil(epochs), steps, samples)
 
     def _begin(self, plan: Plan, wanted: Any) -> dict[str, Any] | None:
         """A fresh run, or one restored: then the states of the random streams."""
@@ -262,8 +265,8 @@ class Trainer(Saving):
         progress, (start, first) = self.progress, self._started
         loss = (progress.total_loss + progress.loss) / max(self.state.global_step, 1)
         steps = self.state.global_step - first
-        every = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        metrics = speed("train", time.perf_counter() - start, steps * every, steps)
+        samples = plan.samples * steps / plan.max_steps
+        metrics = speed("train", time.perf_counter() - start, samples, steps)
         metrics["train_loss"] = loss
         self.log(metrics)
         self._load_best_model()

@@ -105,18 +105,21 @@ class Evaluating(TrainerBase):
     def _metrics(
         self, arrays: dict[str, Any], losses: list[tuple[float, int]], prefix: str
     ) -> dict[str, float]:
-        found: dict[str, Any] = {}
+        measured: dict[str, Any] = {}
         if self.compute_metrics and arrays["logits"] is not None and arrays["labels"] is not None:
             each = [loss for loss, size in losses for _ in range(size)]
             kept = each if "loss" in self.args.include_for_metrics else None
             seen = EvalPrediction(arrays["logits"], arrays["labels"], arrays["inputs"], kept)
-            found = plain(self.compute_metrics(seen))
+            measured = plain(self.compute_metrics(seen))
+        found: dict[str, Any] = {}
         if losses:
             finite = [(loss, n) for loss, n in losses if math.isfinite(loss)]
             if not self.args.logging_nan_inf_filter or not finite:
                 finite = losses
             found[f"{prefix}_loss"] = sum([v * n for v, n in finite]) / sum([n for _, n in finite])
-        return {k if k.startswith(f"{prefix}_") else f"{prefix}_{k}": v for k, v in found.items()}
+        for name, value in measured.items():
+            found[name if name.startswith(f"{prefix}_") else f"{prefix}_{name}"] = value
+        return found
 
     def prediction_step(
         self, model: Any, inputs: Any, prediction_loss_only: bool,
