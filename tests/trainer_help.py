@@ -110,7 +110,10 @@ def arguments(folder: Path, **options: Any) -> TrainingArguments:
 
 def trainer(folder: Path, model: Any = None, **options: Any) -> Trainer:
     """A Trainer of the classifier; what is no argument of the Trainer is one of its arguments."""
-    names = ("train_dataset", "eval_dataset", "compute_metrics", "callbacks", "data_collator")
+    names = (
+        "train_dataset", "eval_dataset", "compute_metrics", "callbacks", "data_collator",
+        "compute_loss_func",
+    )  # fmt: skip
     given = {name: options.pop(name) for name in names if name in options}
     given = {"train_dataset": Rows(), "data_collator": stacked(), **given}
     if model is None:
