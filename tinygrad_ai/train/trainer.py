@@ -71,7 +71,8 @@ class Trainer(Saving):
 
     def _plan(self, loader: Any) -> Plan:
         args, every = self.args, self.args.gradient_accumulation_steps
-        steps, samples = args.max_steps, args.max_steps * every * args.train_batch_size
+        steps = args.max_steps
+        samples: float = steps * every * args.train_batch_size
         try:
             batches = len(loader)
         except TypeError:
