@@ -224,12 +224,13 @@ def test_a_configuration_that_changed_is_named(tmp_path: Path) -> None:
         made = classifier(ta).double()
         made.config = type("Config", (), {})()
         made.config.hidden_act, made.config.use_cache = act, act == "gelu"
+        made.config.problem_type = None if act == "relu" else "regression"
         return made
 
     trainer(tmp_path / "run", model("relu"), max_steps=2, **EVERY).train()
     with pytest.raises(CheckpointError, match="model hidden_act: relu there, gelu here") as error:
         trainer(tmp_path / "run", model("gelu"), max_steps=2, **EVERY).train(True)
-    assert "use_cache" not in str(error.value)
+    assert "use_cache" not in str(error.value) and "problem_type" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "run.json"])

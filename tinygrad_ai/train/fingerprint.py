@@ -14,7 +14,10 @@ ARGUMENTS = (
     "fp16", "seed", "data_seed", "dataloader_drop_last", "train_sampling_strategy",
     "metric_for_best_model", "greater_is_better",
 )  # fmt: skip
-INCIDENTAL = {"_name_or_path", "transformers_version", "use_cache", "architectures"}
+INCIDENTAL = {
+    "_name_or_path", "transformers_version", "use_cache", "architectures", "dtype", "torch_dtype",
+}  # fmt: skip
+GUESSED = {"problem_type"}  # a model fills it in when it first sees labels
 
 
 def fingerprint(args: Any, model: Any, optimizer: Any, samples: int | None) -> dict[str, Any]:
@@ -69,7 +72,8 @@ def compare(saved: dict[str, Any], now: dict[str, Any], folder: Any) -> None:
             found.append(_lines(part, before, content))
             continue
         for key in [*content, *(k for k in before if k not in content)]:
-            if before.get(key) != content.get(key):
+            pair = before.get(key), content.get(key)
+            if pair[0] != pair[1] and not (key in GUESSED and None in pair):
                 found.append(f"{part} {key}: {before.get(key)} there, {content.get(key)} here")
     if found:
         more = f"\n  and {len(found) - 8} more" if len(found) > 8 else ""
