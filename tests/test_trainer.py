@@ -25,8 +25,6 @@ from tinygrad_ai.train.batches import Batches, by_length, sequential
 
 
 def test_the_tutorial(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("tinygrad_ai.text", reason="samples are collated there")
-
     class TextDataset(ta.data.Dataset):
         def __init__(self, encodings: Any, labels: Any) -> None:
             self.encodings, self.labels = encodings, labels

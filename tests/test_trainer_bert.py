@@ -11,11 +11,9 @@ import pytest
 
 import tinygrad_ai as ta
 from tests.trainer_help import losses, same_weights
-from tinygrad_ai import models
+from tinygrad_ai import models, text
 from tinygrad_ai.train import Trainer, TrainingArguments
 
-pytest.importorskip("tinygrad_ai.models.bert", reason="models are not there yet")
-text = pytest.importorskip("tinygrad_ai.text", reason="text is not there yet")
 torch = pytest.importorskip("torch", reason="PyTorch is the reference of these tests")
 pytest.importorskip("accelerate", reason="the Trainer of transformers needs accelerate")
 with warnings.catch_warnings():
