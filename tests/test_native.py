@@ -312,3 +312,14 @@ def test_sources_are_digested_as_setup_does() -> None:
     assert space["digest"]("cpu") == native.module.sources
     assert native.sources("cuda") in ("", space["digest"]("cuda"))
     assert native.sources() in ("", native.module.sources)  # none beside an installed package
+
+
+@pytest.mark.parametrize("act", ["gelu", "gelu_tanh", "silu"])
+def test_what_is_not_recorded_keeps_no_z(act: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same numbers, from the entry that makes one array."""
+    x, w, b = ta.randn(5, 7), ta.randn(3, 7, requires_grad=True), ta.randn(3)
+    recorded = F.linear(x, w, b, act=act)
+    with ta.no_grad():
+        monkeypatch.setattr(be, "linear_z", None)
+        assert F.linear(x, w, b, act=act).tolist() == recorded.tolist()
+    assert F.linear(x, w.detach(), b, act=act).tolist() == recorded.tolist()

@@ -40,7 +40,8 @@ template <class T> void right(Product<T> &p, const py::array &b, bool transposed
 }
 
 template <class T>
-py::object linear_of(const py::array &x, const py::array &w, const py::object &b, Act act) {
+py::object linear_of(const py::array &x, const py::array &w, const py::object &b, Act act,
+                     bool keep) {
   if (!is<T>(x, 2) || !is<T>(w, 2) || x.shape(1) != w.shape(1))
     return py::none();
   Product<T> p{};
@@ -58,7 +59,7 @@ py::object linear_of(const py::array &x, const py::array &w, const py::object &b
   right(p, w, true);
   auto y = matrix<T>(p.m, p.n);
   p.c = y.mutable_data(), p.c_row = p.n, p.act = act;
-  if (!slope_needs_input(act)) {
+  if (!keep) {
     run(p);
     return std::move(y);
   }
@@ -68,9 +69,10 @@ py::object linear_of(const py::array &x, const py::array &w, const py::object &b
   return py::make_tuple(y, z);
 }
 
-py::object linear(const py::array &x, const py::array &w, const py::object &b, Act act) {
-  py::object y = linear_of<float>(x, w, b, act);
-  return y.is_none() ? linear_of<double>(x, w, b, act) : y;
+// f(x wᵀ + b), and with `keep` x wᵀ + b, too.
+py::object linear(const py::array &x, const py::array &w, const py::object &b, Act act, bool keep) {
+  py::object y = linear_of<float>(x, w, b, act, keep);
+  return y.is_none() ? linear_of<double>(x, w, b, act, keep) : y;
 }
 
 template <class T> py::object matmul_of(const py::array &a, const py::array &b) {

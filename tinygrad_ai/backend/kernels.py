@@ -115,7 +115,7 @@ def act_grad(be: Any, g: Any, v: Any, act: str) -> Any:
 
 @kernel
 def linear(be: Any, x: Any, w: Any, b: Any, act: str | None) -> Any:
-    """f(x wᵀ + b), f one whose slope follows from the output."""
+    """f(x wᵀ + b). Where it is recorded, f is one whose slope follows from the output."""
     y = be.matmul(x, w.T)
     if b is not None:
         y += b

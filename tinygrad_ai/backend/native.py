@@ -69,12 +69,12 @@ def _wide(y: Any, x: Any) -> Any:
 
 
 def linear(plain: Any, x: Any, w: Any, b: Any, act: str | None) -> Any:
-    y = module.linear(rows(x), w, b, ACTS[act])
+    y = module.linear(rows(x), w, b, ACTS[act], False)
     return plain(x, w, b, act) if y is None else _wide(y, x)
 
 
 def linear_z(plain: Any, x: Any, w: Any, b: Any, act: str) -> Any:
-    y = module.linear(rows(x), w, b, ACTS[act])
+    y = module.linear(rows(x), w, b, ACTS[act], True)
     return plain(x, w, b, act) if y is None else (_wide(y[0], x), _wide(y[1], x))
 
 

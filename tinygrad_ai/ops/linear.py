@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from ..autograd.broadcast import broadcast_to
+from ..autograd.mode import state
 from ..autograd.op import op
 from ..errors import ArgumentError, ShapeError
 from .activation import FROM_INPUT, FROM_OUTPUT, _activate, act_grad, curvature
@@ -110,10 +111,16 @@ def linear(input: Any, weight: Any, bias: Any = None, *, act: str | None = None)
     if bias is not None and bias.shape != of_w[:1]:
         z = _linear(input, weight) + bias  # broadcast, as PyTorch allows
         return z if act is None else _activate(z, act=act)
-    if act in FROM_INPUT:
+    if act in FROM_INPUT and recorded(input, weight, bias):
         return _linear_z(input, weight, bias, act=act)[0]
-    check_activation(act, "act")
+    if act not in FROM_INPUT:
+        check_activation(act, "act")
     return _linear(input, weight, bias, act=act)
+
+
+def recorded(*values: Any) -> bool:
+    """Whether an op on these goes on the tape: only then z has to be kept."""
+    return state._grad and any([getattr(v, "node", None) is not None for v in values])
 
 
 def check_activation(act: Any, name: str) -> None:
