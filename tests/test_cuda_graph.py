@@ -3,6 +3,7 @@ with the kernels of the simulator's module, and on a GPU where there is one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,14 +20,20 @@ from tinygrad_ai import backend, nn
 from tinygrad_ai.backend import fused_cuda, fused_cuda_linear
 from tinygrad_ai.errors import ArgumentError, CaptureError, InplaceError, ShapeError
 
+ON_A_GPU = "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
+
 
 @pytest.fixture(scope="module")
 def compiled() -> Any:
-    return Recorded(module())
+    return None if ON_A_GPU else Recorded(module())
 
 
 @pytest.fixture
 def cuda(compiled: Any) -> Iterator[None]:
+    if ON_A_GPU:
+        backend.cuda.load()
+        yield
+        return
     with fakecupy.installed():
         fused_cuda.stand_in(backend.on("cuda"), compiled)
         yield
@@ -95,7 +102,7 @@ def test_a_captured_step_is_the_plain_one(cuda: None, name: str, drop: float) ->
     losses, state = plain.losses(10), ta.cuda.get_rng_state()
     graphed = Run(OPTIMIZERS[name], drop, warmup=2)
     assert losses == graphed.losses(10) and len(set(losses)) == 10
-    assert graphed.work.graph.launches == 8
+    assert ON_A_GPU or graphed.work.graph.launches == 8
     assert ta.cuda.get_rng_state().tolist() == state.tolist()
     for a, b in zip(plain.weights(), graphed.weights(), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -150,7 +157,8 @@ def test_what_a_step_may_return(cuda: None) -> None:
 def test_inputs_come_from_anywhere(cuda: None) -> None:
     x = ta.ones(3, device="cuda")
     work = ta.cuda.make_graphed_step(lambda x: x + 1, x, warmup=1)
-    for given in (ta.arange(3.0), ta.arange(6.0)[::2], ta.ones(3, device="cuda:1")):
+    far = f"cuda:{ta.cuda.device_count() - 1}"
+    for given in (ta.arange(3.0), ta.arange(6.0)[::2], ta.ones(3, device=far)):
         work(given)
         assert work(given).tolist() == (given + 1).tolist()
     with pytest.raises(ShapeError, match=r"float32 \(3,\), got float32 \(2,\)"):
