@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -81,3 +84,17 @@ def test_no_history() -> None:
         watched.taken_apart(ta.ones(1))
     with pytest.raises(GradError, match="requires a gradient"):
         watched.producer(ta.ones(1))
+
+
+def test_every_name_is_there() -> None:
+    import tinygrad_ai.study as study
+
+    for name in study.__all__:
+        assert callable(getattr(study, name)), name
+    with pytest.raises(AttributeError, match="did you mean record"):
+        study.recrod  # noqa: B018
+
+
+def test_the_package_loads_none_of_it() -> None:
+    program = "import sys, tinygrad_ai; assert 'tinygrad_ai.study' not in sys.modules"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
