@@ -25,6 +25,13 @@ def moments(p: Tensor, *names: str) -> dict[str, Any]:
     return {"step": counter(), **{name: zeros_like(p.detach()) for name in names}}
 
 
+def unbiased(state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+    """m̂ and v̂ of a state that has had a step."""
+    step, (beta1, beta2) = state["step"].item(), group["betas"]
+    m, v = state["exp_avg"] / (1 - beta1**step), state["exp_avg_sq"] / (1 - beta2**step)
+    return {"m_hat": m, "v_hat": v}
+
+
 class Adam(Optimizer):
     """m ← β₁m + (1-β₁)g;  v ← β₂v + (1-β₂)g²;  p ← p - α m̂ / (√v̂ + ε)   (Kingma & Ba, 2014)
 
@@ -60,6 +67,9 @@ class Adam(Optimizer):
             beta2=group["betas"][1], eps=group["eps"], weight_decay=group["weight_decay"],
             decoupled=group["decoupled_weight_decay"],
         )  # fmt: skip
+
+    def hats(self, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+        return unbiased(state, group)
 
 
 class AdamW(Adam):
@@ -152,6 +162,9 @@ class NAdam(Optimizer):
         p.addcdiv_(g, d, value=-lr * (1 - mu) / (1 - product))
         p.addcdiv_(m, d, value=-lr * mu_next / (1 - product * mu_next))
 
+    def hats(self, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+        return unbiased(state, group)
+
 
 class RAdam(Optimizer):
     """Adam whose step is scaled by r_t, the rectified variance, once ρ_t > 5   (Liu et al., 2019)
@@ -192,3 +205,6 @@ class RAdam(Optimizer):
             rectified = (rho - 4) * (rho - 2) * limit / ((limit - 4) * (limit - 2) * rho)
             move = move * ((rectified * correction) ** 0.5 / (sqrt(v) + group["eps"]))
         p.sub_(move * lr)
+
+    def hats(self, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+        return unbiased(state, group)

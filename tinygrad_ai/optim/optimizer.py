@@ -12,6 +12,7 @@ from ..errors import ArgumentError, CheckpointError
 from ..ops.create import tensor, zeros_like
 from ..ops.step import begin, fresh_state
 from ..tensor import Tensor
+from .inspection import Inspection, inspect
 
 
 class Optimizer:
@@ -93,6 +94,15 @@ class Optimizer:
                 states = [self.state_of(p, group) for p in params]
                 self.update_all(params, grads, states, group)
         return loss
+
+    def inspect(self, parameter: Any) -> Inspection:
+        """What the next step would do to a parameter (its name, number or itself), and from what:
+        print it. Nothing changes. See inspection.py."""
+        return inspect(self, parameter)
+
+    def hats(self, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Tensor]:
+        """The moments in a state without the bias of their start at 0, by name, if it has them."""
+        return {}
 
     def state_of(self, p: Tensor, group: dict[str, Any]) -> dict[str, Any]:
         state = self.state.get(p)

@@ -1,1 +1,27 @@
-"""How to look inside: tools that explain and check. Nothing else in the package imports them."""
+"""How to look inside: tools that explain and check. Nothing else in the package imports them, and
+each is loaded when it is first used."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+NAMES = {  # each name, and the module it is in
+    "definitions": "formula",
+    "record": "watched",
+    "taken_apart": "watched",
+}
+__all__ = sorted(NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in NAMES:
+        near = get_close_matches(name, NAMES, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
+    return getattr(import_module(f".{NAMES[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *NAMES]

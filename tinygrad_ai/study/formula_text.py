@@ -1,0 +1,138 @@
+"""Formulas written out: as LaTeX, and as NumPy code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ..errors import ArgumentError
+from .formula import Term
+
+LEVEL = {"+": 1, "-": 1, "negate": 1, "*": 2, "/": 2, "@": 2, "reduce": 2, "apply": 3, "power": 4}
+
+NUMPY = {
+    "ln": "np.log", "log₁₀": "np.log10", "log₂": "np.log2", "sin": "np.sin", "cos": "np.cos",
+    "tan": "np.tan", "arcsin": "np.arcsin", "arccos": "np.arccos", "arctan": "np.arctan",
+    "sinh": "np.sinh", "cosh": "np.cosh", "tanh": "np.tanh", "arsinh": "np.arcsinh",
+    "arcosh": "np.arccosh", "artanh": "np.arctanh", "sign": "np.sign", "√": "np.sqrt",
+    "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "round": "np.round",
+    "abs": "np.abs", "max": "np.maximum", "min": "np.minimum", "atan2": "np.arctan2",
+    "Σ": "np.sum", "Π": "np.prod", "mean": "np.mean", "σ": "sigmoid", "erf": "erf",
+    "erf⁻¹": "erfinv", "Γ": "gamma", "ψ": "digamma",
+}  # fmt: skip
+REDUCED = {"max": "np.max", "min": "np.min"}
+NAMES = {
+    "π": "np.pi",
+    "∞": "np.inf",
+    "e": "np.e",
+    "ε": "eps",
+    "α": "alpha",
+    "β": "beta",
+    "x̂": "xhat",
+}
+TEX = {"*": r"\,", "@": r"\,", "Σ": r"\sum", "Π": r"\prod", "π": r"\pi", "∞": r"\infty",
+       "ε": r"\epsilon", "σ": r"\sigma", "α": r"\alpha", "β": r"\beta", "Γ": r"\Gamma",
+       "ψ": r"\psi", "x̂": r"\hat{x}", "<=": r"\le", ">=": r"\ge", "!=": r"\ne"}  # fmt: skip
+
+
+def wrapped(part: Term, above: int, text: str, ends: tuple[str, str] = ("(", ")")) -> str:
+    """A part's text, in parentheses where it binds less than what stands around it."""
+    return ends[0] + text + ends[1] if LEVEL.get(part.kind, 5) < above else text
+
+
+def numpy_code(term: Term, axis: str = "axis", name: Callable[[str], str] = str) -> str:
+    """An expression of NumPy's; `axis` is the text of the dimension that reductions go along, and
+    `name` says what a name of the formula is called in the code."""
+
+    def code(t: Term, above: int = 0) -> str:
+        return wrapped(t, above, _numpy(t, code, axis, name))
+
+    return code(term)
+
+
+def _numpy(t: Term, code: Callable[..., str], axis: str, name: Callable[[str], str]) -> str:
+    if t.kind == "number":
+        return t.text
+    if t.kind == "name":
+        return NAMES.get(t.text) or name(t.text)
+    if t.kind == "negate":
+        return "-" + code(t.parts[0], 2)
+    if t.kind in ("+", "-", "*", "/", "@"):
+        level = LEVEL[t.kind]
+        return f"{code(t.parts[0], level)} {t.kind} {code(t.parts[1], level + 1)}"
+    if t.kind == "power":
+        if t.parts[0] == Term("name", "e"):
+            return f"np.exp({code(t.parts[1])})"
+        return f"{code(t.parts[0], 5)} ** {code(t.parts[1], 4)}"
+    if t.kind == "transpose":
+        return f"np.swapaxes({code(t.parts[0])}, -1, -2)"
+    if t.kind == "at":
+        return f"{code(t.parts[0], 5)}[{', '.join([code(p) for p in t.parts[1:]])}]"
+    if t.kind == "bracket":
+        return _brackets(t, code)
+    if t.kind == "reduce":
+        function = REDUCED.get(t.text) or NUMPY[t.text]
+        return f"{function}({code(t.parts[0])}, axis={axis}, keepdims=True)"
+    if t.kind == "apply":
+        known = {"f": "f", "f'": "df", "f''": "ddf"}.get(t.text, t.text)
+        return f"{NUMPY.get(known, known)}({', '.join([code(p) for p in t.parts])})"
+    raise ArgumentError(f"no code for {t.kind}")
+
+
+def _brackets(t: Term, code: Callable[..., str]) -> str:
+    """Comparisons in a row, each of which must hold."""
+    signs = ["==" if s == "=" else s for s in t.text.split()]
+    texts = [code(p, 1) for p in t.parts]
+    pairs = [f"({a} {s} {b})" for a, s, b in zip(texts, signs, texts[1:])]
+    return "(" + " & ".join(pairs or texts) + ")"
+
+
+def latex(term: Term, above: int = 0) -> str:
+    """An expression in LaTeX."""
+    ends = (r"\left(", r"\right)")
+    return wrapped(term, above, _latex(term), ends) if term.kind != "/" else _latex(term)
+
+
+def _latex(t: Term) -> str:
+    parts = t.parts
+    if t.kind in ("number", "name"):
+        return TEX.get(t.text) or (t.text if len(t.text) == 1 else gradient_name(t.text))
+    if t.kind == "negate":
+        return "-" + latex(parts[0], 2)
+    if t.kind == "/":
+        return rf"\frac{{{latex(parts[0])}}}{{{latex(parts[1])}}}"
+    if t.kind in ("+", "-", "*", "@"):
+        level = LEVEL[t.kind]
+        return f"{latex(parts[0], level)} {TEX.get(t.kind, t.kind)} {latex(parts[1], level + 1)}"
+    if t.kind == "power":
+        return f"{latex(parts[0], 5)}^{{{latex(parts[1])}}}"
+    if t.kind == "transpose":
+        return f"{latex(parts[0], 5)}^\\top"
+    if t.kind == "at":
+        return f"{latex(parts[0], 5)}[{', '.join([latex(p) for p in parts[1:]])}]"
+    if t.kind == "bracket":
+        row = [latex(parts[0])]
+        for sign, part in zip(t.text.split(), parts[1:]):
+            row += [TEX.get(sign, sign), latex(part)]
+        return rf"\left[{' '.join(row)}\right]"
+    if t.kind == "reduce":
+        name = TEX.get(t.text) or rf"\operatorname{{{t.text}}}"
+        return f"{name} {latex(parts[0], 2)}"
+    return _applied(t)
+
+
+def _applied(t: Term) -> str:
+    inside = [latex(p) for p in t.parts]
+    if t.text == "√":
+        return rf"\sqrt{{{inside[0]}}}"
+    if t.text == "abs":
+        return rf"\left|{inside[0]}\right|"
+    name = TEX.get(t.text) or (t.text if t.text[0] == "f" and len(t.text) < 4 else None)
+    name = name or rf"\operatorname{{{t.text.replace('⁻¹', '^{-1}')}}}"
+    return rf"{name}\left({', '.join(inside)}\right)"
+
+
+def gradient_name(name: str) -> str:
+    """gx as g with x below; other words upright."""
+    if name.startswith("g") and len(name) > 1:
+        return f"g_{{{TEX.get(name[1:], name[1:])}}}"
+    return rf"\mathrm{{{name}}}".replace("_", r"\_")
