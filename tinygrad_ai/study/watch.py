@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from statistics import median
 from typing import Any
@@ -39,6 +39,7 @@ class watch:
         self.moved: dict[str, list[float]] = {}  # |update| / |w|, step by step
         self.reached: set[Tensor] = set()
         self.waiting: set[Node] = set()  # parameters without a new gradient since their step
+        self.suspects: dict[Node, str] = {}  # those whose new gradient came on top of the old one
         self.named: dict[Tensor, str] = {}
 
     # ---- around the loop
@@ -74,6 +75,7 @@ class watch:
 
     def step(self, optimizer: Any, original: Callable[..., Any], *args: Any, **kw: Any) -> Any:
         own = [p for group in optimizer.param_groups for p in group["params"]]
+        self.add(self.unzeroed(own), step=True)
         graded = [p for p in own if p in self.named and p.ndim >= 2]
         before = {p: host(p.array).copy() for p in graded}
         try:
@@ -129,15 +131,23 @@ class watch:
         self.roots = [*alive, weakref.ref(root)]
 
     def arriving(self, node: Node) -> None:
-        """TG001: a parameter's first gradient since its optimizer's step finds the old one."""
-        due = [p for p in node.parents if p in self.waiting]
-        if any([p.grad is not None and host(p.grad.array).any() for p in due if p]):
-            old = [
-                n for p, n in self.named.items() if p.node in self.waiting and p.grad is not None
-            ]
-            text = f"backward() adds to the gradient of the step before, in {listed(old)}"
-            self.add([Finding("TG001", text, here(), {"parameters": old})], step=True)
-        self.waiting.difference_update(due)
+        """Does a parameter's first gradient since its optimizer's step find the old one?"""
+        for p in node.parents:
+            if p is None or not (p in self.waiting or p in self.suspects):
+                continue
+            self.waiting.discard(p)
+            if p.grad is not None and host(p.grad.array).any():
+                self.suspects.setdefault(p, here())
+            else:
+                self.suspects.pop(p, None)
+
+    def unzeroed(self, own: list[Tensor]) -> Iterator[Finding]:
+        """TG001: the step about to be taken has the gradient of the step before in it."""
+        places = {p: self.suspects.pop(p.node) for p in own if p.node in self.suspects}
+        if places:
+            names = [self.named.get(p, "a parameter") for p in places]
+            text = f"backward() adds to the gradient of the step before, in {listed(names)}"
+            yield Finding("TG001", text, next(iter(places.values())), {"parameters": names})
 
     def measured(self, op: Any, attrs: dict[str, Any]) -> None:
         """TG006 under no_grad: dropout or batch norm that is in training mode."""
