@@ -11,7 +11,9 @@ from typing import Any
 
 NAMES = {  # each name, and the module it is in
     "definitions": "formula",
+    "grade": "exercises.grading",
     "lint": "lint",
+    "quiz": "exercises.quiz",
     "record": "watched",
     "taken_apart": "watched",
     "watch": "watch",
