@@ -10,6 +10,7 @@ run.check("no zero_grad")
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cache
 
 import numpy as np
 
@@ -36,10 +37,8 @@ class Quiz:
             nn.Linear(784, 32), Bend(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10)
         )
         set_rng_state(before)
-        digits = load_digits()
         self.seed, self.steps = seed, 0
-        self.images = (digits.train_images.reshape(-1, 784) / 255).astype(np.float32)
-        self.labels = digits.train_labels
+        self.images, self.labels = digits()
         self.criterion, self.zeroes = nn.CrossEntropyLoss(), True
         self.optimizer = SGD(self.model.parameters(), lr=LR)
         self._fault = fault
@@ -85,6 +84,14 @@ class Quiz:
     def reveal(self) -> tuple[str, str]:
         """The fault, and how it can be found."""
         return self._fault.name, self._fault.proof
+
+
+@cache
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """The images to train on, 0 to 1, and their labels; no run writes to them."""
+    found = load_digits()
+    images = (found.train_images.reshape(-1, 784) / 255).astype(np.float32)
+    return images, found.train_labels
 
 
 def quiz(seed: int = 0) -> Quiz:
