@@ -170,7 +170,7 @@ def written(folder: Path, text: str) -> Path:
 def test_the_command_lists_gives_and_grades(folder: Path, capsys: Any) -> None:
     assert main(["exercise"]) == 0
     out = capsys.readouterr().out
-    assert all([e.name in out for e in ALL])
+    assert all([e.name in out for e in ALL]) and "w[index]" in out
     assert main(["exercise", "mul"]) == 0
     assert "mul.py is written" in capsys.readouterr().out
     text = (folder / "mul.py").read_text()

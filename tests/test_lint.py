@@ -216,7 +216,7 @@ def test_our_own_loops_are_clean(source: Path, attached: Attached) -> None:
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     for block in blocks if source.suffix == ".md" else [text]:
         exec(compile(block, str(source), "exec"), names)
-    assert attached.found
+    assert attached.found or source.suffix == ".py"
     for _, report in attached.found.values():
         assert report.steps and not report, str(report)
 
@@ -227,6 +227,19 @@ def test_the_train_command_is_clean(optimizer: str) -> None:
     with watch(loop.model, loop.optimizer) as report:
         loop.run(lambda: None, lambda line: None)
     assert report.steps == -(-len(loop.images.train) // 64) and not report, str(report)
+
+
+@pytest.mark.usefixtures("cupy")
+def test_both_look_at_a_model_on_a_gpu() -> None:
+    model, x, y = net()
+    model, x, y = model.cuda(), x.cuda(), y.cuda()
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    assert not lint(F.cross_entropy(model(x), y), model, optimizer)
+    with watch(model, optimizer) as report:
+        for _ in range(2):
+            F.cross_entropy(model(255 * x), y).backward()
+            optimizer.step()
+    assert report.codes == ["TG001", "TG012"]
 
 
 # ---- what they leave as it was

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from .catalogue import EXERCISES, known
@@ -66,7 +67,8 @@ def listed(as_json: bool) -> int:
         return 0
     table = Table("", "exercise", "the forward's last line", box=None)
     for i, e in enumerate(EXERCISES.values(), 1):
-        table.add_row(str(i), e.name, e.forward.split("\n")[-1].removeprefix("return "))
+        last = e.forward.split("\n")[-1].removeprefix("return ")
+        table.add_row(str(i), e.name, escape(last))
     console = Console()
     console.print(table)
     console.print("python -m tinygrad_ai exercise NAME starts one", highlight=False)

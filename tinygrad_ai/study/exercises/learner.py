@@ -20,9 +20,9 @@ def template(exercise: Exercise, file: Path) -> str:
     results = ", ".join([f"g{n}" for n in wanted])
     body = exercise.forward.replace("\n", "\n    ")
     shapes = [f"{n} ({spec or 'a number'})" for n, spec in exercise.inputs.items()]
-    what = f"the gradients by {', '.join(wanted)}" if len(wanted) > 1 else "the gradient by " + (
-        wanted[0]
-    )  # fmt: skip
+    what = f"the gradient by {wanted[0]}, in its shape"
+    if len(wanted) > 1:
+        what = f"the gradients by {', '.join(wanted)}, each in the shape of its input"
     return f'''"""Exercise {exercise.name}: write the rule, in NumPy.
 
 Inputs, with their sizes as letters: {", ".join(shapes)}.
@@ -38,8 +38,8 @@ def forward({inputs}):
 
 
 def rule(g, y, {inputs}):
-    """g is the gradient of the output y. Returns {results}: {what},
-    each in the shape of its input."""
+    """g is the gradient of the output y. Returns {results}:
+    {what}."""
     raise NotImplementedError("{UNWRITTEN}")
 '''
 
