@@ -229,6 +229,15 @@ def test_the_train_command_is_clean(optimizer: str) -> None:
     assert report.steps == -(-len(loop.images.train) // 64) and not report, str(report)
 
 
+def test_a_layer_that_begins_at_zero_is_clean() -> None:
+    model, x, y = net()
+    nn.init.zeros_(model[4].weight)
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    with watch(model, optimizer) as report:
+        steps(model, optimizer, x, y)
+    assert not report, str(report)
+
+
 @pytest.mark.usefixtures("cupy")
 def test_both_look_at_a_model_on_a_gpu() -> None:
     model, x, y = net()

@@ -37,6 +37,7 @@ class watch:
         self.depth = 0  # rules at work
         self.roots: list[weakref.ref[Node]] = []  # of the losses so far
         self.moved: dict[str, list[float]] = {}  # |update| / |w|, step by step
+        self.empty: set[Tensor] = set()  # began at 0: every step of theirs is large at first
         self.reached: set[Tensor] = set()
         self.waiting: set[Node] = set()  # parameters without a new gradient since their step
         self.suspects: dict[Node, str] = {}  # those whose new gradient came on top of the old one
@@ -63,7 +64,7 @@ class watch:
         if self.report.steps:
             names = [n for p, n in self.subject.expected() if p not in self.reached]
             self.add(unreached(names, self.place))
-            typical = {n: median(r) for n, r in self.moved.items() if r}
+            typical = {n: median([m for m in r if m] or [0.0]) for n, r in self.moved.items()}
             self.add(paces(typical, self.place))
 
     def add(self, findings: Iterable[Finding], step: bool = False) -> None:
@@ -83,9 +84,10 @@ class watch:
         finally:
             self.reached |= {p for p in self.named if p.grad is not None}
             for p, w in before.items():
-                moved = ratio(w, host(p.array))
-                if moved and (p in self.moved or np.any(w)):
-                    self.moved.setdefault(self.named[p], []).append(moved)
+                if not np.any(w):
+                    self.empty.add(p)
+                elif p not in self.empty:
+                    self.moved.setdefault(self.named[p], []).append(ratio(w, host(p.array)))
             self.waiting |= {p.node for p in own if p.node is not None}
             if optimizer is self.subject.optimizers[0]:
                 self.report.steps = (self.report.steps or 0) + 1
