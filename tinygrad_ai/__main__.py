@@ -1,4 +1,4 @@
-"""`python -m tinygrad_ai`: train, predict, gradcheck, bench, info."""
+"""`python -m tinygrad_ai`: train, predict, gradcheck, exercise, quiz, bench, info."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ COMMANDS = {
     "train": (".train.command", "train the network 784-1024-10 on handwritten digits"),
     "predict": (".train.predict", "classify pictures with a trained network"),
     "gradcheck": (".study.gradcheck", "check every op's derivatives numerically"),
+    "exercise": (".study.exercises.command", "write a rule for an op, and have it graded"),
+    "quiz": (".study.exercises.quiz_command", "find the fault planted in a training run"),
     "bench": (".bench", "measure speed and memory beside PyTorch, JAX and NumPy"),
     "info": (".info", "versions, threads, and which accelerators are there"),
 }

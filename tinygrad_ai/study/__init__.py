@@ -3,14 +3,20 @@ each is loaded when it is first used."""
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 NAMES = {  # each name, and the module it is in
     "definitions": "formula",
+    "grade": "exercises.grading",
+    "lint": "lint",
+    "quiz": "exercises.quiz",
     "record": "watched",
     "taken_apart": "watched",
+    "watch": "watch",
 }
 __all__ = sorted(NAMES)
 
@@ -25,3 +31,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*globals(), *NAMES]
+
+
+class _Study(ModuleType):
+    """Where a module has the name of what it is for, as lint.lint, that name means the function:
+    import would put the module there."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = isinstance(value, ModuleType) and NAMES.get(name) == name
+        super().__setattr__(name, getattr(value, name) if own else value)
+
+
+sys.modules[__name__].__class__ = _Study

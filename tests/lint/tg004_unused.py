@@ -1,0 +1,14 @@
+import tinygrad_ai as ta
+from tinygrad_ai import nn, optim
+from tinygrad_ai.nn import functional as F
+from tinygrad_ai.study import watch
+
+ta.manual_seed(0)
+model = nn.ModuleDict({"used": nn.Linear(8, 3), "unused": nn.Linear(8, 3)})
+optimizer = optim.SGD(model.parameters(), lr=0.01)
+x, y = ta.randn(16, 8), ta.randint(3, (16,))
+with watch(model, optimizer) as report:  # here
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(model["used"](x), y).backward()
+        optimizer.step()

@@ -1,0 +1,12 @@
+import tinygrad_ai as ta
+from tinygrad_ai import nn, optim
+from tinygrad_ai.nn import functional as F
+from tinygrad_ai.study import lint
+
+ta.manual_seed(0)
+model = nn.Linear(8, 3)
+nn.init.normal_(model.weight, std=3.0)
+optimizer = optim.SGD(model.parameters(), lr=0.01)
+x, y = ta.randn(16, 8), ta.randint(3, (16,))
+loss = F.cross_entropy(model(x), y)  # here
+report = lint(loss, model, optimizer)

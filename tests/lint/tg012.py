@@ -1,0 +1,11 @@
+import tinygrad_ai as ta
+from tinygrad_ai import nn, optim
+from tinygrad_ai.nn import functional as F
+from tinygrad_ai.study import lint
+
+ta.manual_seed(0)
+model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 3))
+optimizer = optim.SGD(model.parameters(), lr=0.001)
+x, y = ta.randint(256, (16, 8)).float(), ta.randint(3, (16,))  # pixels
+loss = F.cross_entropy(model[2](model[1](model[0](x))), y)  # here
+report = lint(loss, model, optimizer)

@@ -1,0 +1,177 @@
+"""watch: an observer at the door that follows a training loop, and reports its silent mistakes."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from ..autograd.anomaly import modules_at_work
+from ..autograd.mode import state
+from ..backend import storage
+from ..nn.dropout import _Dropout
+from ..nn.normalization import _RunningNorm
+from ..tensor import Node, Tensor
+from .findings import Finding, Report, here
+from .lint_state import Subject, listed, modes, paces, ratio, stale, strangers, unreached
+from .lint_tape import host, made_by, tape_findings
+
+KEPT = 3  # old losses that may live on: the last one, the best one, ...
+
+
+class watch:
+    """`with watch(model, optimizer) as report:` around a training loop.
+
+    The report fills while the loop runs and is complete after it. The optimizer's step() is
+    wrapped inside the block. `optimizer` may be a list. Slow: every step is looked at.
+    """
+
+    def __init__(self, model: Any, optimizer: Any) -> None:
+        self.subject = Subject(model, optimizer)
+        self.report = Report(steps=0)
+        self.last: int | None = None  # the node that the running walk visited last
+        self.depth = 0  # rules at work
+        self.roots: list[weakref.ref[Node]] = []  # of the losses so far
+        self.moved: dict[str, list[float]] = {}  # |update| / |w|, step by step
+        self.empty: set[Tensor] = set()  # began at 0: every step of theirs is large at first
+        self.reached: set[Tensor] = set()
+        self.waiting: set[Node] = set()  # parameters without a new gradient since their step
+        self.suspects: dict[Node, str] = {}  # those whose new gradient came on top of the old one
+        self.named: dict[Tensor, str] = {}
+
+    # ---- around the loop
+
+    def __enter__(self) -> Report:
+        self.place, self.named = here(), self.subject.named()
+        self.before = state.observers
+        state.observers = (*self.before, self)
+        self.steps = [o.__dict__.get("step") for o in self.subject.optimizers]
+        for optimizer in self.subject.optimizers:
+            optimizer.__dict__["step"] = partial(self.step, optimizer, optimizer.step)
+        return self.report
+
+    def __exit__(self, *_: object) -> None:
+        state.observers = self.before
+        for optimizer, step in zip(self.subject.optimizers, self.steps):
+            del optimizer.__dict__["step"]
+            if step is not None:  # somebody had wrapped it before
+                optimizer.__dict__["step"] = step
+        self.add(strangers(self.subject, self.place))
+        if self.report.steps:
+            names = [n for p, n in self.subject.expected() if p not in self.reached]
+            self.add(unreached(names, self.place))
+            typical = {n: median([m for m in r if m] or [0.0]) for n, r in self.moved.items()}
+            self.add(paces(typical, self.place))
+
+    def add(self, findings: Iterable[Finding], step: bool = False) -> None:
+        for finding in findings:
+            finding.step = (self.report.steps or 0) + 1 if step else None
+            self.report.add(finding)
+
+    # ---- the optimizer's step
+
+    def step(self, optimizer: Any, original: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+        own = [p for group in optimizer.param_groups for p in group["params"]]
+        self.add(self.unzeroed(own), step=True)
+        graded = [p for p in own if p in self.named and p.ndim >= 2]
+        before = {p: host(p.array).copy() for p in graded}
+        try:
+            return original(*args, **kw)
+        finally:
+            self.reached |= {p for p in self.named if p.grad is not None}
+            for p, w in before.items():
+                if not np.any(w):
+                    self.empty.add(p)
+                elif p not in self.empty:
+                    self.moved.setdefault(self.named[p], []).append(ratio(w, host(p.array)))
+            self.waiting |= {p.node for p in own if p.node is not None}
+            if optimizer is self.subject.optimizers[0]:
+                self.report.steps = (self.report.steps or 0) + 1
+
+    # ---- at the door
+
+    def forward(self, op: Any, run: Any, args: Any, attrs: Any) -> Any:
+        if self.depth:
+            return run(args, attrs)
+        if state.grad:
+            self.last = None  # whatever walk comes now is a new one
+        else:
+            self.measured(op, attrs)
+        try:
+            return run(args, attrs)
+        except IndexError:
+            self.mislabelled(op, args, attrs)
+            raise
+
+    def backward(self, pull: Any, node: Node, g: Any, *rest: Any) -> Any:
+        if self.depth == 0:
+            if self.last is None or node.id <= self.last:
+                self.begins(node)
+            self.last = node.id
+            self.arriving(node)
+        self.depth += 1
+        try:
+            return pull(node, g, *rest)
+        finally:
+            self.depth -= 1
+
+    def begins(self, root: Node) -> None:
+        """A walk begins: the tape is complete, and nothing of it freed."""
+        self.named = self.subject.named()
+        first = not self.report.steps and self.subject.untrained()
+        self.add(tape_findings(root, first), step=True)
+        self.add(modes(self.subject, self.place), step=True)
+        self.add(stale(root, self.named), step=True)
+        alive = [r for r in self.roots if r() is not None]
+        if len(alive) > KEPT:
+            text = f"the graphs of {len(alive)} earlier losses are still there"
+            self.add([Finding("TG005", text, root.where(), {"alive": len(alive)})], step=True)
+        self.roots = [*alive, weakref.ref(root)]
+
+    def arriving(self, node: Node) -> None:
+        """Does a parameter's first gradient since its optimizer's step find the old one?"""
+        for p in node.parents:
+            if p is None or not (p in self.waiting or p in self.suspects):
+                continue
+            self.waiting.discard(p)
+            if p.grad is not None and host(p.grad.array).any():
+                self.suspects.setdefault(p, here())
+            else:
+                self.suspects.pop(p, None)
+
+    def unzeroed(self, own: list[Tensor]) -> Iterator[Finding]:
+        """TG001: the step about to be taken has the gradient of the step before in it."""
+        places = {p: self.suspects.pop(p.node) for p in own if p.node in self.suspects}
+        if places:
+            names = [self.named.get(p, "a parameter") for p in places]
+            text = f"backward() adds to the gradient of the step before, in {listed(names)}"
+            yield Finding("TG001", text, next(iter(places.values())), {"parameters": names})
+
+    def measured(self, op: Any, attrs: dict[str, Any]) -> None:
+        """TG006 under no_grad: dropout or batch norm that is in training mode."""
+        at_work = modules_at_work()
+        inner = at_work[0] if at_work else None
+        noisy = op.name == "dropout" or (op.name == "attention" and attrs.get("keep") is not None)
+        noisy = noisy or (isinstance(inner, _Dropout) and inner.training and inner.p > 0)
+        moving = op.name == "var" and isinstance(inner, _RunningNorm) and inner.training
+        if noisy or moving:
+            what = inner.describe() if inner is not None else op.name
+            text = f"{what} was in training mode under no_grad()"
+            self.add([Finding("TG006", text, here(), {"op": op.name})], step=True)
+
+    def mislabelled(self, op: Any, args: Any, attrs: dict[str, Any]) -> None:
+        """TG007, where the engine refuses the labels."""
+        labels, x = attrs.get("target"), args[0]
+        if op.name == "getitem" and isinstance(x, Tensor) and made_by(x.node, "log_softmax"):
+            index = attrs["index"]
+            labels = index[-1] if isinstance(index, tuple) else index
+        if labels is not None and hasattr(labels, "dtype"):
+            found = host(labels)
+            text = f"labels from {found.min()} to {found.max()}, and {x.shape[-1]} classes"
+            numbers = {"least": int(found.min()), "most": int(found.max()), "classes": x.shape[-1]}
+            place = storage.line_of(storage.user_place())
+            self.add([Finding("TG007", text, place, numbers)], step=True)
