@@ -1,4 +1,4 @@
-"""`python -m tinygrad_ai`: train, predict, gradcheck, bench, info."""
+"""`python -m tinygrad_ai`: train, predict, gradcheck, graph, bench, info."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ COMMANDS = {
     "train": (".train.command", "train the network 784-1024-10 on handwritten digits"),
     "predict": (".train.predict", "classify pictures with a trained network"),
     "gradcheck": (".study.gradcheck", "check every op's derivatives numerically"),
+    "graph": (".study.page.command", "draw the graph of a training run as a page"),
     "bench": (".bench", "measure speed and memory beside PyTorch, JAX and NumPy"),
     "info": (".info", "versions, threads, and which accelerators are there"),
 }

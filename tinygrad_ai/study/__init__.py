@@ -9,6 +9,8 @@ from typing import Any
 
 NAMES = {  # each name, and the module it is in
     "definitions": "formula",
+    "graph": "page.graph",
+    "graph_recorder": "page.recorder",
     "record": "watched",
     "taken_apart": "watched",
 }
