@@ -1,4 +1,4 @@
-"""`python -m tinygrad_ai`: train, predict, gradcheck, exercise, quiz, bench, info."""
+"""`python -m tinygrad_ai COMMAND`: what there is to run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ COMMANDS = {
     "train": (".train.command", "train the network 784-1024-10 on handwritten digits"),
     "predict": (".train.predict", "classify pictures with a trained network"),
     "gradcheck": (".study.gradcheck", "check every op's derivatives numerically"),
+    "graph": (".study.page.command", "draw the graph of a training run as a page"),
     "exercise": (".study.exercises.command", "write a rule for an op, and have it graded"),
     "quiz": (".study.exercises.quiz_command", "find the fault planted in a training run"),
     "bench": (".bench", "measure speed and memory beside PyTorch, JAX and NumPy"),

@@ -12,6 +12,8 @@ from typing import Any
 NAMES = {  # each name, and the module it is in
     "definitions": "formula",
     "grade": "exercises.grading",
+    "graph": "page.graph",
+    "graph_recorder": "page.recorder",
     "lint": "lint",
     "quiz": "exercises.quiz",
     "record": "watched",
