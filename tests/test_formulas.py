@@ -68,8 +68,10 @@ def test_each_formula_is_what_the_op_does(name: str) -> None:
         arrays = [getattr(t, "array", t) for t in tensors]
         y = op.forward(backend.numpy, *arrays, **{**op.defaults, **attrs})
         y = tuple(map(np.asarray, y)) if isinstance(y, tuple) else np.asarray(y)
-        g = tuple([random.standard_normal(a.shape) for a in y]) if isinstance(y, tuple) else (
-            random.standard_normal(y.shape)
+        g = (
+            tuple([random.standard_normal(a.shape) for a in y])
+            if isinstance(y, tuple)
+            else (random.standard_normal(y.shape))
         )
         names = names_of(op, arrays, attrs, y, g)
         compare(name, formulas, names, y)

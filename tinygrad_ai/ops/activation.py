@@ -113,7 +113,8 @@ def elu(input: Any, alpha: float = 1.0) -> Any:
 
 @op
 def _elu(be, x, *, alpha, scale, rate):
-    """y = s x where x > 0, else s α (e^(rx) - 1);   gx = g s where x > 0, else g r (y + s α)"""
+    """y = [x > 0] scale x + [x <= 0] scale α (e^(rate x) - 1);
+    gx = [x > 0] g scale + [x <= 0] g rate (y + scale α)"""
     low = scale * alpha * be.expm1(rate * be.minimum(x, 0))
     return be.xp.where(x > 0, scale * x, low).astype(x.dtype)
 
@@ -136,7 +137,8 @@ def celu(input: Any, alpha: float = 1.0) -> Any:
 
 @op
 def _softplus(be, x, *, beta, threshold):
-    """y = ln (1 + e^(βx)) / β, x where βx > threshold;   gx = g σ(βx), g there"""
+    """y = [βx <= threshold] ln (1 + e^(βx)) / β + [βx > threshold] x;
+    gx = [βx <= threshold] g σ(βx) + [βx > threshold] g"""
     z = x * beta
     return be.xp.where(z > threshold, x, be.logaddexp(z, 0) / beta).astype(x.dtype)
 

@@ -44,7 +44,7 @@ def guarded(work: Any, message: str) -> Any:
 
 @op
 def _inv(be, x):
-    """y = x⁻¹;   gx = -yᵀ g yᵀ"""
+    """y = inv(x);   gx = -yᵀ @ g @ yᵀ"""
     return guarded(lambda: be.linalg.inv(x), "the matrix is singular and has no inverse")
 
 

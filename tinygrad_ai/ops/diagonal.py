@@ -45,7 +45,7 @@ def _(g, *, offset, dim1, dim2):
 
 @op
 def _tril(be, x, *, diagonal):
-    """y = x on and below a diagonal, 0 above;   gx = g there"""
+    """y = tril(x, diagonal);   gx = tril(g, diagonal)"""
     return be.tril(x, diagonal)
 
 
@@ -56,7 +56,7 @@ def _(g, *, diagonal):
 
 @op
 def _triu(be, x, *, diagonal):
-    """y = x on and above a diagonal, 0 below;   gx = g there"""
+    """y = triu(x, diagonal);   gx = triu(g, diagonal)"""
     return be.triu(x, diagonal)
 
 

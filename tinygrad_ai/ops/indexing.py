@@ -16,7 +16,7 @@ __all__: list[str] = []
 
 @op(view=True)
 def _getitem(be, x, *, index):
-    """y = x[index];   gx = zeros with g added at index"""
+    """y = x[index];   gx = put(g, index, x_shape)"""
     return x[index]
 
 
@@ -27,7 +27,7 @@ def _(g, x_shape, *, index):
 
 @op
 def _putitem(be, x, *, index, shape):
-    """y = zeros with x added at index;   gx = g[index]"""
+    """y = put(x, index, shape);   gx = g[index]"""
     y = be.zeros(shape, x.dtype)
     if is_basic(index):
         y[index] = x

@@ -21,7 +21,7 @@ __all__ = [
 
 @op(dtypes="promote")
 def _cat(be, *xs, dim):
-    """y = all x one after the other along dim;   each gx = its part of g"""
+    """y = cat(xs, dim);   gxs = pieces(g, xs, dim)"""
     return be.concatenate(xs, axis=dim)
 
 

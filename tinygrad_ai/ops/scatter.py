@@ -159,7 +159,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 @op(dtypes="promote")
 def _additem(be, x, v, *, index):
-    """y = x with v added at index, as often as it comes;   gx = g,  gv = g[index]"""
+    """y = x + put(v, index, x_shape);   gx = g,  gv = g[index]"""
     y = x.copy()
     be.scatter_sum(y, index, v)
     return y

@@ -26,7 +26,7 @@ def _(g, y, *, dim):
 
 @op
 def _softmax_grad(be, g, p, *, dim):
-    """y = p (g - Σ g p);   gg = p (h - Σ h p),  gp = h (g - Σ g p) - g Σ h p"""
+    """y = p (g - Σ g p);   gg = p (h - Σ h p),  gp = h (g - Σ g p) - g (Σ h p)"""
     return be.softmax_grad(g, p, dim)
 
 
@@ -40,7 +40,7 @@ def _(h, g, p, needs, *, dim):
 
 @op
 def _log_softmax(be, x, *, dim):
-    """y = x - log Σ eˣ;   gx = g - eʸ Σ g"""
+    """y = x - ln (Σ eˣ);   gx = g - eʸ (Σ g)"""
     return be.log_softmax(x, dim)
 
 
@@ -51,7 +51,7 @@ def _(g, y, *, dim):
 
 @op
 def _log_softmax_grad(be, g, z, *, dim):
-    """y = g - eᶻ Σ g;   gg = h - Σ h eᶻ,  gz = -h eᶻ Σ g"""
+    """y = g - eᶻ (Σ g);   gg = h - Σ h eᶻ,  gz = -h eᶻ (Σ g)"""
     return be.log_softmax_grad(g, z, dim)
 
 

@@ -30,12 +30,12 @@ FUNCTIONS = {
 }  # fmt: skip
 REDUCTIONS = {"Σ", "Π", "max", "min", "mean"}
 COMPARISONS = ("<=", ">=", "!=", "<", ">", "=")
-STARTS = ["word", "number", "(", "[", "|", "√", "Σ", "Π"]
+STARTS = ["word", "number", "(", "[", "|", "√", "Σ", "Π", "¬"]
 
 TOKEN = re.compile(
     r"(?P<space>\s*)(?:(?P<number>\d+(?:\.\d+)?)|(?P<power>[" + "".join(POWERS) + r"]+)"
     r"|(?P<word>erf⁻¹|log₁₀|log₂|x̂|[A-Za-z_][A-Za-z0-9_]*'*|[α-ωΓ∞][₀-₉]*'*)"
-    r"|(?P<mark><=|>=|!=|[-+/@^()\[\]|,=<>√ΣΠ]))"
+    r"|(?P<mark><=|>=|!=|[-+/@^()\[\]|,=<>√ΣΠ¬]))"
 )
 DEFINITION = re.compile(r"(?:^|[;,])\s*([^\s=<>;,()]+) = ")
 
@@ -167,6 +167,8 @@ class Reader:
             return Term("apply", "abs", (found,))
         if token.kind == "[":
             return self.bracket()
+        if token.kind == "¬":
+            return Term("not", "¬", (self.factor(),))
         return self.word(token.text)
 
     def word(self, name: str) -> Term:

@@ -17,7 +17,12 @@ NUMPY = {
     "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "round": "np.round",
     "abs": "np.abs", "max": "np.maximum", "min": "np.minimum", "atan2": "np.arctan2",
     "Σ": "np.sum", "Π": "np.prod", "mean": "np.mean", "σ": "sigmoid", "erf": "erf",
-    "erf⁻¹": "erfinv", "Γ": "gamma", "ψ": "digamma",
+    "erf⁻¹": "erfinv", "Γ": "gamma", "ψ": "digamma", "inv": "np.linalg.inv",
+    **{name: f"np.{name}" for name in (
+        "argsort", "copysign", "flip", "fmax", "fmin", "nan_to_num", "reshape", "roll", "sinc",
+        "tril", "triu",
+    )},
+    "permute": "np.transpose",
 }  # fmt: skip
 REDUCED = {"max": "np.max", "min": "np.min"}
 NAMES = {
@@ -56,6 +61,8 @@ def _numpy(t: Term, code: Callable[..., str], axis: str, name: Callable[[str], s
         return NAMES.get(t.text) or name(t.text)
     if t.kind == "negate":
         return "-" + code(t.parts[0], 2)
+    if t.kind in ("*", "/") and (conditions := _conditions(t)):
+        return _where(t, conditions, code)
     if t.kind in ("+", "-", "*", "/", "@"):
         level = LEVEL[t.kind]
         return f"{code(t.parts[0], level)} {t.kind} {code(t.parts[1], level + 1)}"
@@ -68,7 +75,9 @@ def _numpy(t: Term, code: Callable[..., str], axis: str, name: Callable[[str], s
     if t.kind == "at":
         return f"{code(t.parts[0], 5)}[{', '.join([code(p) for p in t.parts[1:]])}]"
     if t.kind == "bracket":
-        return _brackets(t, code)
+        return f"np.where({_brackets(t, code)}, 1.0, 0.0)"
+    if t.kind == "not":
+        return f"~{code(t.parts[0], 5)}"
     if t.kind == "reduce":
         function = REDUCED.get(t.text) or NUMPY[t.text]
         return f"{function}({code(t.parts[0])}, axis={axis}, keepdims=True)"
@@ -76,6 +85,25 @@ def _numpy(t: Term, code: Callable[..., str], axis: str, name: Callable[[str], s
         known = {"f": "f", "f'": "df", "f''": "ddf"}.get(t.text, t.text)
         return f"{NUMPY.get(known, known)}({', '.join([code(p) for p in t.parts])})"
     raise ArgumentError(f"no code for {t.kind}")
+
+
+def _chain(t: Term) -> list[tuple[str, Term]]:
+    """The factors of a product with their signs."""
+    return [*_chain(t.parts[0]), (t.kind, t.parts[1])] if t.kind in ("*", "/") else [("*", t)]
+
+
+def _conditions(t: Term) -> list[Term]:
+    return [part for sign, part in _chain(t) if part.kind == "bracket" and sign == "*"]
+
+
+def _where(t: Term, conditions: list[Term], code: Callable[..., str]) -> str:
+    """0 where a condition does not hold, whatever stands beside it: 0 times infinity too."""
+    rest = [(sign, part) for sign, part in _chain(t) if part not in conditions]
+    signs = ["" if i == 0 and sign == "*" else sign for i, (sign, _) in enumerate(rest)]
+    texts = [f"{sign} {code(part, 3)}".strip() for sign, (_, part) in zip(signs, rest)]
+    both = " & ".join([_brackets(c, code) for c in conditions])
+    value = " ".join(texts) or "1.0"
+    return f"np.where({both}, {'1 ' + value if value[0] == '/' else value}, 0)"
 
 
 def _brackets(t: Term, code: Callable[..., str]) -> str:
@@ -114,6 +142,8 @@ def _latex(t: Term) -> str:
         for sign, part in zip(t.text.split(), parts[1:]):
             row += [TEX.get(sign, sign), latex(part)]
         return rf"\left[{' '.join(row)}\right]"
+    if t.kind == "not":
+        return rf"\neg {latex(parts[0], 5)}"
     if t.kind == "reduce":
         name = TEX.get(t.text) or rf"\operatorname{{{t.text}}}"
         return f"{name} {latex(parts[0], 2)}"

@@ -30,3 +30,37 @@ def put(x: Any, index: Any, shape: Any) -> Any:
     y = np.zeros(shape, x.dtype)
     np.add.at(y, index, x)
     return y
+
+
+def broadcast(x: Any, shape: Any) -> Any:
+    return np.broadcast_to(x, shape)
+
+
+def cast(x: Any, dtype: Any) -> Any:
+    return np.asarray(x).astype(dtype)
+
+
+def cat(xs: Any, dim: int) -> Any:
+    return np.concatenate(xs, axis=dim)
+
+
+def pieces(g: Any, xs: Any, dim: int) -> Any:
+    """g cut into parts as long as each x along dim."""
+    ends = np.cumsum([x.shape[dim] for x in xs])[:-1]
+    return tuple(np.split(g, ends, axis=dim))
+
+
+def others(x: Any, axis: Any) -> Any:
+    """For each x the product of all others along an axis, without dividing."""
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    lead = [i for i in range(x.ndim) if i not in axes]
+    rows = x.transpose([*lead, *axes]).reshape(*[x.shape[i] for i in lead], -1)
+    n = rows.shape[-1]
+    one = np.stack([np.prod(np.delete(rows, i, -1), axis=-1) for i in range(n)], axis=-1)
+    moved = one.reshape([x.shape[i] for i in [*lead, *axes]])
+    return moved.transpose(np.argsort([*lead, *axes]))
+
+
+def unroll(g: Any, shifts: Any, dims: Any) -> Any:
+    """g rolled back."""
+    return np.roll(g, tuple([-s for s in np.atleast_1d(shifts)]), tuple(np.atleast_1d(dims)))
