@@ -7,97 +7,121 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import special
 
-from tinygrad_ai import backend
+from tinygrad_ai.autograd import backward
 from tinygrad_ai.autograd.op import REGISTRY, Op
 from tinygrad_ai.errors import ArgumentError
 from tinygrad_ai.ops.samples import SAMPLES
-from tinygrad_ai.study import vocabulary
+from tinygrad_ai.study import meaning, vocabulary
 from tinygrad_ai.study.formula import definitions, expression
-from tinygrad_ai.study.formula_text import latex, numpy_code
+from tinygrad_ai.study.formula_text import latex, notation, numpy_code
+from tinygrad_ai.tensor import wrap
 
 OPS = sorted(
     op.name for op in REGISTRY.values()
     if op.differentiable and op.forward.__module__.startswith("tinygrad_ai.")
 )  # fmt: skip
-WORDS = {
-    "np": np, "erfinv": special.erfinv, "gamma": special.gamma, "digamma": special.digamma,
-    **{k: v for k, v in vars(vocabulary).items() if callable(v)},
-}  # fmt: skip
+
+
+def kept(a: Any, shape: Any, dim: Any) -> Any:
+    """A reduction's result with its dimensions of size 1."""
+    return a.reshape([1 if i in np.atleast_1d(dim) % len(shape) else n for i, n in enumerate(shape)])
 
 
 def names_of(op: Op, arrays: list[Any], attrs: dict[str, Any], y: Any, g: Any) -> dict[str, Any]:
     """What the names of an op's formulas stand for."""
-    found: dict[str, Any] = {**op.defaults, **attrs, "y": y, "g": g}
+    shapes = [getattr(a, "shape", None) for a in arrays]
+    found = {**dict.fromkeys(op.inputs), **meaning.settings(op, shapes, attrs)}
     if op.inputs == ("xs",):
         found["xs"] = arrays
     else:
-        found.update(zip(op.inputs, [*arrays, *[None] * len(op.inputs)]))
-    for name in op.inputs:
-        if hasattr(found[name], "shape"):
-            found[f"{name}_shape"], found[f"{name}_dtype"] = found[name].shape, found[name].dtype
-    dim = found.get("dim")
-    found["axis"] = -1 if dim is None else dim
-    if "keepdim" in op.attrs and not isinstance(y, tuple):
-        kept = [1 if i in np.atleast_1d(dim) else n for i, n in enumerate(arrays[0].shape)]
-        found["y"], found["g"] = y.reshape(kept), g.reshape(kept)
-    if not isinstance(y, tuple) and y.size:
-        found["n"] = arrays[0].size / y.size if hasattr(arrays[0], "size") else 1
-    return found
+        found.update(zip(op.inputs, arrays))
+        found.update({f"{n}_dtype": getattr(a, "dtype", None) for n, a in zip(op.inputs, arrays)})
+    if "keepdim" in op.attrs:
+        y, g = [kept(a, shapes[0], found["dim"]) for a in (y, g)]
+    return {**found, "y": y, meaning.incoming(op): g}
 
 
 def fitted(value: Any, shape: Any) -> Any:
     """As the walk does: broadcast to a shape, or summed to it."""
     value = np.asarray(value, dtype=float)
     if value.size <= math.prod(shape) and value.shape != shape:
-        try:
-            return np.broadcast_to(value, shape)
-        except ValueError:
-            pass
+        return np.broadcast_to(value, shape)
     return vocabulary.sum_to(value, shape).reshape(shape)
+
+
+def evaluated(term: Any, names: dict[str, Any]) -> Any:
+    return eval(numpy_code(term), {"np": np, "math": math, **meaning.WORDS, **names})
 
 
 @pytest.mark.parametrize("name", OPS)
 def test_each_formula_is_what_the_op_does(name: str) -> None:
     op = REGISTRY[name]
-    formulas = definitions(op.__doc__ or "")
     random = np.random.default_rng(0)
     for call in SAMPLES[name]:
         tensors, attrs = call.made()
         arrays = [getattr(t, "array", t) for t in tensors]
-        y = op.forward(backend.numpy, *arrays, **{**op.defaults, **attrs})
-        y = tuple(map(np.asarray, y)) if isinstance(y, tuple) else np.asarray(y)
-        g = (
-            tuple([random.standard_normal(a.shape) for a in y])
-            if isinstance(y, tuple)
-            else (random.standard_normal(y.shape))
-        )
-        names = names_of(op, arrays, attrs, y, g)
-        compare(name, formulas, names, y)
         result = op(*tensors, **attrs)
         outputs = result if isinstance(result, tuple) else (result,)
-        seeds = g if isinstance(g, tuple) else (g,)
-        from tinygrad_ai.autograd import backward
-        from tinygrad_ai.tensor import wrap
+        ys = [t.array for t in outputs]
+        gs = [random.standard_normal(a.shape) if t.node else None for a, t in zip(ys, outputs)]
+        several = isinstance(result, tuple)
+        y, g = (tuple(ys), tuple([*gs, 0])) if several else (ys[0], gs[0])
+        names = names_of(op, arrays, attrs, y, g)
+        formulas = meaning.of_call(op, names)
+        compare_outputs(op, formulas, names)
+        pairs = [(t, wrap(g)) for t, g in zip(outputs, gs) if g is not None]
+        backward([t for t, _ in pairs], [g for _, g in pairs])
+        compare_gradients(op, formulas, names, tensors)
 
-        pairs = [(o, wrap(s)) for o, s in zip(outputs, seeds) if o.node is not None]
-        backward([o for o, _ in pairs], [s for _, s in pairs])
-        wanted = [(n, t) for n, t in zip(op.inputs if op.inputs != ("xs",) else [], tensors)]
-        for key, t in wanted:
-            if getattr(t, "grad", None) is not None:
-                got = fitted(names[f"g{key}"], t.shape)
-                np.testing.assert_allclose(got, t.grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=key)
+
+def compare_outputs(op: Op, formulas: Any, names: dict[str, Any]) -> None:
+    """Runs the definitions of y with nothing known of it, and compares."""
+    values = {k: v for k, v in names.items() if k not in ("y", meaning.incoming(op))}
+    y = names["y"]
+    several = isinstance(y, tuple)
+    keys = [k for k in meaning.outputs(formulas) if not several or k in [f"y[{i}]" for i in range(len(y))] or k == "y"]
+    for key in meaning.ordered(formulas, keys):
+        values[key] = evaluated(formulas[key], values)
+    assert keys == ["y"] or len(keys) == len(y)
+    results = values["y"] if several and keys == ["y"] else [values[k] for k in keys]
+    for got, wanted in zip(results, y if several else (y,), strict=True):
+        got = np.broadcast_to(np.asarray(got, dtype=float), wanted.shape)
+        np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-12)
 
 
-def compare(name: str, formulas: Any, names: dict[str, Any], y: Any) -> None:
-    """Runs the definitions in order; the first, y, must be what the op gave."""
-    for key, term in formulas.items():
-        code = numpy_code(term)
-        with np.errstate(all="ignore"):
-            value = eval(code, {**WORDS, **names})
-        if key == "y" and not isinstance(y, tuple):
-            got = np.broadcast_to(np.asarray(value, dtype=float), names["y"].shape)
-            np.testing.assert_allclose(got, names["y"], rtol=1e-9, atol=1e-12, err_msg=code)
-        elif key != "y":
-            names[key] = value
+def compare_gradients(op: Op, formulas: Any, names: dict[str, Any], tensors: list[Any]) -> None:
+    """Runs the definition of each input's gradient, and compares with what the walk gave."""
+    if op.inputs == ("xs",):
+        pairs = [(f"gxs {i}", t) for i, t in enumerate(tensors)]
+    else:
+        pairs = [(f"g{name}", t) for name, t in zip(op.inputs, tensors)]
+    wanted = [(key, t) for key, t in pairs if getattr(t, "grad", None) is not None]
+    assert wanted
+    values = dict(names)
+    needed = {key.split()[0] for key, _ in wanted}
+    assert needed <= set(formulas), f"no formula of {needed - set(formulas)}"
+    for key in meaning.ordered(formulas, needed):
+        if not meaning.is_output(key):
+            values[key] = evaluated(formulas[key], values)
+    for key, t in wanted:
+        value = values["gxs"][int(key[4:])] if key.startswith("gxs ") else values[key]
+        got = fitted(value, t.shape)
+        np.testing.assert_allclose(got, t.grad.numpy(), rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_each_input_has_a_formula(name: str) -> None:
+    op = REGISTRY[name]
+    found = meaning.formulas(op)
+    assert {f"g{n}" for n in op.inputs} <= set(found)
+    for term in found.values():
+        assert latex(term)
+        assert expression(notation(term)) == term
+
+
+def test_what_is_no_formula() -> None:
+    with pytest.raises(ArgumentError, match="cannot read"):
+        definitions("y = x ? 2")
+    with pytest.raises(ArgumentError, match="expected"):
+        definitions("y = (x + 2")

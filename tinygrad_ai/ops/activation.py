@@ -22,7 +22,10 @@ LEAK = 0.01  # PyTorch's default slope of leaky_relu
 
 @op
 def _activate(be, x, *, act):
-    """y = f(x) for the activation of that name;   gx = g f'"""
+    """y = f(x);   gx = g f'(x)
+
+    f is the activation of that name.
+    """
     return be.activate(x, act)
 
 
@@ -33,7 +36,10 @@ def _(g, y, x, *, act):
 
 @op
 def _act_grad(be, g, v, *, act):
-    """y = g f'(v), v the output of f or (gelu, silu) its input;   gg = h f'(v),  gv = h g f''(v)"""
+    """y = g slope(v);   gg = h slope(v),  gv = h g curvature(v)
+
+    slope is f' at v: the output of f, for gelu and silu its input. curvature is slope'.
+    """
     return be.act_grad(g, v, act)
 
 

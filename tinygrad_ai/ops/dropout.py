@@ -12,7 +12,7 @@ from .arguments import raw
 
 @op
 def _dropout(be, x, *, keep, scale):
-    """y = [keep != 0] scale x;   gx = [keep != 0] scale g"""
+    """y = [keep] scale x;   gx = [keep] scale g"""
     return be.dropout(x, keep, scale)
 
 

@@ -198,7 +198,7 @@ def _(g, a, b):
 @op(dtypes="promote")
 def _clamp(be, x, low, high):
     """y = min(max(x, low), high);
-    gx = [low <= x <= high] g,  glow = [x < low] g,  ghigh = [x > high] g"""
+    gx = [low <= x <= high] g,  glow = [x < low < high] g,  ghigh = [max(x, low) > high] g"""
     y = x if low is None else be.maximum(x, low)
     return y if high is None else be.minimum(y, high)
 

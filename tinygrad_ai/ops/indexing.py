@@ -43,7 +43,7 @@ def _(g, *, index):
 
 @op(dtypes="promote")
 def _setitem(be, x, v, *, index):
-    """y = x with v at index;   gx = g with 0 at index,  gv = g[index]"""
+    """y = assigned(x, index, v);   gx = assigned(g, index, 0),  gv = g[index]"""
     y = x.copy()
     y[index] = v
     return y

@@ -32,7 +32,7 @@ def _(g, xs_shape, *, dim):
 
 @op(view=True)
 def _split(be, x, *, sizes, dim):
-    """y = pieces of x along dim;   gx = their gradients one after the other"""
+    """y = split(x, sizes, dim);   gx = cat(g, dim)"""
     return tuple(_pieces(x, sizes, dim))
 
 

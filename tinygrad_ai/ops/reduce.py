@@ -96,7 +96,7 @@ def share(g: Any, y: Any, x: Any, dim: tuple[int, ...]) -> Any:
 
 @op
 def _select_along(be, x, *, index, dim, keepdim):
-    """y = x at one index along dim;   gx = g there, 0 elsewhere"""
+    """y = taken(x, index, dim);   gx = placed(g, index, dim, x_shape)"""
     y = be.take_along_axis(x, index, dim)
     return y if keepdim else y.squeeze(dim)
 
@@ -108,7 +108,7 @@ def _(g, x_shape, *, index, dim):
 
 @op
 def _place_along(be, x, *, index, dim, shape):
-    """y = zeros with x added at index along dim;   gx = g at index"""
+    """y = placed(x, index, dim, shape);   gx = taken(g, index, dim)"""
     y = be.zeros(shape, x.dtype)
     be.put_along_axis(y, index, x, dim)
     return y
@@ -281,7 +281,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 
 @op(dtypes="float")
 def _logsumexp(be, x, *, dim, keepdim):
-    """y = ln (Σ eˣ);   gx = g eˣ⁻ʸ"""
+    """y = m + ln (Σ eˣ⁻ᵐ),  m = max x;   gx = g eˣ⁻ʸ"""
     top = be.max(x, axis=dim, keepdims=True, initial=-math.inf)
     top = be.xp.where(be.isfinite(top), top, 0).astype(x.dtype)
     y = be.log(be.total(be.exp(x - top), dim, True)) + top

@@ -15,7 +15,7 @@ __all__ = ["log_softmax", "softmax"]
 
 @op
 def _softmax(be, x, *, dim):
-    """y = eˣ / Σ eˣ;   gx = y (g - Σ g y)"""
+    """y = eᶻ / Σ eᶻ,  z = x - max x;   gx = y (g - Σ g y)"""
     return be.softmax(x, dim)
 
 
@@ -40,7 +40,7 @@ def _(h, g, p, needs, *, dim):
 
 @op
 def _log_softmax(be, x, *, dim):
-    """y = x - ln (Σ eˣ);   gx = g - eʸ (Σ g)"""
+    """y = z - ln (Σ eᶻ),  z = x - max x;   gx = g - eʸ (Σ g)"""
     return be.log_softmax(x, dim)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import ArgumentError
-from .formula import Term
+from .formula import POWERS, Term, walk
 
 LEVEL = {"+": 1, "-": 1, "negate": 1, "*": 2, "/": 2, "@": 2, "reduce": 2, "apply": 3, "power": 4}
 
@@ -17,18 +17,18 @@ NUMPY = {
     "floor": "np.floor", "ceil": "np.ceil", "trunc": "np.trunc", "round": "np.round",
     "abs": "np.abs", "max": "np.maximum", "min": "np.minimum", "atan2": "np.arctan2",
     "Σ": "np.sum", "Π": "np.prod", "mean": "np.mean", "σ": "sigmoid", "erf": "erf",
-    "erf⁻¹": "erfinv", "Γ": "gamma", "ψ": "digamma", "inv": "np.linalg.inv",
+    "erf⁻¹": "erfinv", "Γ": "gamma", "ψ": "digamma",
     **{name: f"np.{name}" for name in (
-        "argsort", "copysign", "flip", "fmax", "fmin", "nan_to_num", "reshape", "roll", "sinc",
-        "tril", "triu",
+        "argsort", "copysign", "cumprod", "cumsum", "flip", "fmax", "fmin", "reshape", "roll",
+        "sinc", "tril", "triu",
     )},
     "permute": "np.transpose",
 }  # fmt: skip
 REDUCED = {"max": "np.max", "min": "np.min"}
 NAMES = {
-    "π": "np.pi",
-    "∞": "np.inf",
-    "e": "np.e",
+    "π": "math.pi",
+    "∞": "math.inf",
+    "e": "math.e",
     "ε": "eps",
     "α": "alpha",
     "β": "beta",
@@ -44,32 +44,39 @@ def wrapped(part: Term, above: int, text: str, ends: tuple[str, str] = ("(", ")"
     return ends[0] + text + ends[1] if LEVEL.get(part.kind, 5) < above else text
 
 
-def numpy_code(term: Term, axis: str = "axis", name: Callable[[str], str] = str) -> str:
+def numpy_code(
+    term: Term, axis: str = "axis", name: Callable[[str], str] = str, kept: bool = True
+) -> str:
     """An expression of NumPy's; `axis` is the text of the dimension that reductions go along, and
-    `name` says what a name of the formula is called in the code."""
+    `name` says what a name of the formula is called in the code. Outermost reductions keep their
+    dimension, or not."""
 
-    def code(t: Term, above: int = 0) -> str:
-        return wrapped(t, above, _numpy(t, code, axis, name))
+    def code(t: Term, above: int = 0, kept: bool = True) -> str:
+        text = _numpy(t, code, axis, name, kept)
+        return text if t.kind in ("apply", "reduce") else wrapped(t, above, text)
 
-    return code(term)
+    return code(term, kept=kept)
 
 
-def _numpy(t: Term, code: Callable[..., str], axis: str, name: Callable[[str], str]) -> str:
+def _numpy(
+    t: Term, code: Callable[..., str], axis: str, name: Callable[[str], str], kept: bool
+) -> str:
     if t.kind == "number":
-        return t.text
+        return "..." if t.text == "…" else t.text
     if t.kind == "name":
         return NAMES.get(t.text) or name(t.text)
     if t.kind == "negate":
-        return "-" + code(t.parts[0], 2)
+        return "-" + code(t.parts[0], 2, kept)
     if t.kind in ("*", "/") and (conditions := _conditions(t)):
         return _where(t, conditions, code)
     if t.kind in ("+", "-", "*", "/", "@"):
         level = LEVEL[t.kind]
-        return f"{code(t.parts[0], level)} {t.kind} {code(t.parts[1], level + 1)}"
+        right = code(t.parts[1], level + 1, kept)
+        return f"{code(t.parts[0], level, kept)} {t.kind} {right}"
     if t.kind == "power":
         if t.parts[0] == Term("name", "e"):
-            return f"np.exp({code(t.parts[1])})"
-        return f"{code(t.parts[0], 5)} ** {code(t.parts[1], 4)}"
+            return f"np.exp({code(t.parts[1], 0, kept)})"
+        return f"{code(t.parts[0], 5, kept)} ** {code(t.parts[1], 4, kept)}"
     if t.kind == "transpose":
         return f"np.swapaxes({code(t.parts[0])}, -1, -2)"
     if t.kind == "at":
@@ -80,11 +87,22 @@ def _numpy(t: Term, code: Callable[..., str], axis: str, name: Callable[[str], s
         return f"~{code(t.parts[0], 5)}"
     if t.kind == "reduce":
         function = REDUCED.get(t.text) or NUMPY[t.text]
-        return f"{function}({code(t.parts[0])}, axis={axis}, keepdims=True)"
+        return f"{function}({code(t.parts[0])}, axis={axis}{', keepdims=True' if kept else ''})"
     if t.kind == "apply":
-        known = {"f": "f", "f'": "df", "f''": "ddf"}.get(t.text, t.text)
-        return f"{NUMPY.get(known, known)}({', '.join([code(p) for p in t.parts])})"
+        known = "d" + t.text[:-1] if t.text.endswith("'") else NUMPY.get(t.text, t.text)
+        if all([u.text in ("π", "e") for u in walk(t) if u.kind == "name"]):
+            known = known.replace("np.", "math.")
+        return f"{known}({', '.join([code(p, 0, kept) for p in t.parts])})"
     raise ArgumentError(f"no code for {t.kind}")
+
+
+def flat(t: Term, scalars: set[str]) -> bool:
+    """Whether outside of reductions there are numbers only: then none has to keep its dimension."""
+    if t.kind == "reduce":
+        return True
+    if t.kind == "name":
+        return t.text in scalars or t.text in NAMES
+    return t.kind not in ("bracket", "at") and all([flat(p, scalars) for p in t.parts])
 
 
 def _chain(t: Term) -> list[tuple[str, Term]]:
@@ -114,6 +132,48 @@ def _brackets(t: Term, code: Callable[..., str]) -> str:
     return "(" + " & ".join(pairs or texts) + ")"
 
 
+SUPERSCRIPTS = {plain: above for above, plain in POWERS.items()}
+
+
+def notation(t: Term, name: Callable[[str], str] = str, above: int = 0) -> str:
+    """An expression in the docstrings' notation; `name` says how a name is written."""
+    text = _notation(t, lambda part, level=0: notation(part, name, level), name)
+    return wrapped(t, above, text)
+
+
+def _notation(t: Term, text: Callable[..., str], name: Callable[[str], str]) -> str:
+    parts = t.parts
+    if t.kind == "number":
+        return t.text
+    if t.kind == "name":
+        return name(t.text)
+    if t.kind == "negate":
+        return "-" + text(parts[0], 2)
+    if t.kind in ("+", "-", "/", "@"):
+        level = LEVEL[t.kind]
+        right = 3 if level == 2 else 2
+        return f"{text(parts[0], level)} {t.kind} {text(parts[1], right)}"
+    if t.kind == "*":
+        return f"{text(parts[0], 2)} {text(parts[1], 3)}"
+    if t.kind == "power":
+        plain = "".join([SUPERSCRIPTS.get(c, "?") for c in text(parts[1]).replace(" ", "")])
+        base = text(parts[0], 5)
+        return f"{base}^({text(parts[1])})" if "?" in plain else base + plain
+    if t.kind == "transpose":
+        return text(parts[0], 5) + "ᵀ"
+    if t.kind == "not":
+        return "¬" + text(parts[0], 5)
+    inside = ", ".join([text(p) for p in parts])
+    if t.kind == "bracket":
+        signs = [*t.text.split(), ""]
+        return "[" + " ".join([f"{text(p)} {s}".strip() for p, s in zip(parts, signs)]) + "]"
+    if t.kind == "at":
+        return f"{text(parts[0], 5)}[{', '.join([text(p) for p in parts[1:]])}]"
+    if t.kind == "reduce":
+        return f"{t.text} {text(parts[0], 2)}"
+    return f"|{inside}|" if t.text == "abs" else f"{t.text}({inside})"
+
+
 def latex(term: Term, above: int = 0) -> str:
     """An expression in LaTeX."""
     ends = (r"\left(", r"\right)")
@@ -122,6 +182,8 @@ def latex(term: Term, above: int = 0) -> str:
 
 def _latex(t: Term) -> str:
     parts = t.parts
+    if t.text == "…":
+        return r"\ldots"
     if t.kind in ("number", "name"):
         return TEX.get(t.text) or (t.text if len(t.text) == 1 else gradient_name(t.text))
     if t.kind == "negate":
