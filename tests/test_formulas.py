@@ -14,7 +14,7 @@ from tinygrad_ai.errors import ArgumentError
 from tinygrad_ai.ops.samples import SAMPLES
 from tinygrad_ai.study import meaning, vocabulary
 from tinygrad_ai.study.formula import definitions, expression
-from tinygrad_ai.study.formula_text import latex, notation, numpy_code
+from tinygrad_ai.study.formula_text import NAMES, latex, notation, numpy_code
 from tinygrad_ai.tensor import wrap
 
 OPS = sorted(
@@ -25,7 +25,9 @@ OPS = sorted(
 
 def kept(a: Any, shape: Any, dim: Any) -> Any:
     """A reduction's result with its dimensions of size 1."""
-    return a.reshape([1 if i in np.atleast_1d(dim) % len(shape) else n for i, n in enumerate(shape)])
+    return a.reshape(
+        [1 if i in np.atleast_1d(dim) % len(shape) else n for i, n in enumerate(shape)]
+    )
 
 
 def names_of(op: Op, arrays: list[Any], attrs: dict[str, Any], y: Any, g: Any) -> dict[str, Any]:
@@ -51,7 +53,8 @@ def fitted(value: Any, shape: Any) -> Any:
 
 
 def evaluated(term: Any, names: dict[str, Any]) -> Any:
-    return eval(numpy_code(term), {"np": np, "math": math, **meaning.WORDS, **names})
+    known = {NAMES.get(name, name): value for name, value in names.items()}
+    return eval(numpy_code(term), {"np": np, "math": math, **meaning.WORDS, **known})
 
 
 @pytest.mark.parametrize("name", OPS)
@@ -66,9 +69,9 @@ def test_each_formula_is_what_the_op_does(name: str) -> None:
         ys = [t.array for t in outputs]
         gs = [random.standard_normal(a.shape) if t.node else None for a, t in zip(ys, outputs)]
         several = isinstance(result, tuple)
-        y, g = (tuple(ys), tuple([*gs, 0])) if several else (ys[0], gs[0])
+        y, g = (tuple(ys), tuple(gs)) if several else (ys[0], gs[0])
         names = names_of(op, arrays, attrs, y, g)
-        formulas = meaning.of_call(op, names)
+        formulas = meaning.of_call(op, names, absent=["h[3]"] if len(ys) < 4 else [])
         compare_outputs(op, formulas, names)
         pairs = [(t, wrap(g)) for t, g in zip(outputs, gs) if g is not None]
         backward([t for t, _ in pairs], [g for _, g in pairs])
@@ -80,7 +83,7 @@ def compare_outputs(op: Op, formulas: Any, names: dict[str, Any]) -> None:
     values = {k: v for k, v in names.items() if k not in ("y", meaning.incoming(op))}
     y = names["y"]
     several = isinstance(y, tuple)
-    keys = [k for k in meaning.outputs(formulas) if not several or k in [f"y[{i}]" for i in range(len(y))] or k == "y"]
+    keys = meaning.outputs(formulas)[: len(y) if several else 1]
     for key in meaning.ordered(formulas, keys):
         values[key] = evaluated(formulas[key], values)
     assert keys == ["y"] or len(keys) == len(y)
@@ -118,6 +121,15 @@ def test_each_input_has_a_formula(name: str) -> None:
     for term in found.values():
         assert latex(term)
         assert expression(notation(term)) == term
+
+
+def test_a_lie_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    true = meaning.formulas(REGISTRY["tanh"])
+    for lie in ("y = sinh x;   gx = g (1 - y²)", "y = tanh x;   gx = g (1 + y²)"):
+        monkeypatch.setattr(meaning, "formulas", lambda op, lie=lie: definitions(lie))
+        with pytest.raises(AssertionError, match="Not equal"):
+            test_each_formula_is_what_the_op_does("tanh")
+    assert true == definitions("y = tanh x;   gx = g (1 - y²)")
 
 
 def test_what_is_no_formula() -> None:

@@ -31,7 +31,7 @@ def _attention(be, q, k, v, bias=None, *, scale, causal=False, keep=None, grow=1
 @_attention.vjp
 def _(g, y, q, k, v, bias, needs, *, scale, causal, keep, grow):
     gy, glse = g
-    wants = len(needs) > 3 and needs[3]  # only then are the scores' gradients kept
+    wants = len(needs) > 3 and bool(needs[3])  # only then are the scores' gradients kept
     how = {"scale": scale, "causal": causal, "keep": keep, "grow": grow, "scores": wants}
     grads = (None,) * 4
     if gy is not None:

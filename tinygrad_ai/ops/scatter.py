@@ -126,10 +126,10 @@ def _scatter_mean(x: Any, src: Any, index: Any, dim: int, reduce: str, include_s
 @op(dtypes="same")
 def _combine(be, x, src, *, index, dim, reduce):
     """y = combined(x, src, index, dim, reduce);   gx = g part(x, y, c, reduce),
-    c = ties(x, src, y, index, dim),
-    gsrc = gathered(g, index, dim) part(src, gathered(y, index, dim), gathered(c, index, dim), reduce)
+    gsrc = gathered(g, index, dim) part(src, gathered(y, index, dim), d, reduce),
+    c = ties(x, src, y, index, dim),  d = gathered(c, index, dim)
 
-    The product or extreme of x and all src at a place; an extreme's g is shared by those that are it.
+    The product or extreme of x and all src at a place; an extreme's g is shared by those that are.
     """
     y = x.copy()
     be.combine_at(y, places(be, index, dim), src, reduce)

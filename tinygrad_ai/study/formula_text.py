@@ -141,6 +141,13 @@ def notation(t: Term, name: Callable[[str], str] = str, above: int = 0) -> str:
     return wrapped(t, above, text)
 
 
+def ends_open(t: Term) -> bool:
+    """Whether what stands behind a term would be taken into its last reduction."""
+    if t.kind == "reduce":
+        return True
+    return t.kind in ("*", "/", "@") and ends_open(t.parts[1])
+
+
 def _notation(t: Term, text: Callable[..., str], name: Callable[[str], str]) -> str:
     parts = t.parts
     if t.kind == "number":
@@ -149,12 +156,11 @@ def _notation(t: Term, text: Callable[..., str], name: Callable[[str], str]) -> 
         return name(t.text)
     if t.kind == "negate":
         return "-" + text(parts[0], 2)
-    if t.kind in ("+", "-", "/", "@"):
-        level = LEVEL[t.kind]
-        right = 3 if level == 2 else 2
-        return f"{text(parts[0], level)} {t.kind} {text(parts[1], right)}"
-    if t.kind == "*":
-        return f"{text(parts[0], 2)} {text(parts[1], 3)}"
+    if t.kind in ("+", "-"):
+        return f"{text(parts[0], 1)} {t.kind} {text(parts[1], 2)}"
+    if t.kind in ("*", "/", "@"):
+        left, right = text(parts[0], 3 if ends_open(parts[0]) else 2), text(parts[1], 3)
+        return f"{left} {right}" if t.kind == "*" else f"{left} {t.kind} {right}"
     if t.kind == "power":
         plain = "".join([SUPERSCRIPTS.get(c, "?") for c in text(parts[1]).replace(" ", "")])
         base = text(parts[0], 5)

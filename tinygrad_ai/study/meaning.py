@@ -12,6 +12,7 @@ import numpy as np
 from ..errors import ArgumentError
 from . import vocabulary, vocabulary_functions, vocabulary_products
 from .formula import Term, definitions, walk
+from .formula_text import NAMES
 
 MODULES = (vocabulary, vocabulary_functions, vocabulary_products)
 WORDS = {
@@ -22,8 +23,10 @@ WORDS = {
 }
 # What a missing input or setting is in a formula: where it changes nothing.
 NEUTRAL: dict[str, float] = {
-    "w": 1, "b": 0, "bias": 0, "low": -math.inf, "high": math.inf, "keep": 1, "eps": 0,
+    "w": 1, "b": 0, "bias": 0, "low": -math.inf, "high": math.inf, "keep": 1, "grow": 1,
+    "eps": 0,
 }  # fmt: skip
+GREEK = {code: name for name, code in NAMES.items()}
 ZERO, ONE = Term("number", "0"), Term("number", "1")
 ZERO_OF_ZERO = ("transpose", "at", "reduce", "negate")
 LINEAR = {"diag", "rows", "down", "mirrored"}  # words that make 0 of 0
@@ -95,7 +98,9 @@ def settings(op: Any, shapes: list[Any], attrs: dict[str, Any]) -> dict[str, Any
 def constants(op: Any, given: dict[str, Any]) -> dict[str, Term]:
     """The names of a call that are plain numbers at which formulas become simpler."""
     missing = [n for n in NEUTRAL if n in (*op.inputs, *op.attrs) and given.get(n) is None]
-    return {name: number(NEUTRAL[name]) for name in missing}
+    if "keep" in missing and "grow" in op.attrs:
+        missing.append("grow")  # nothing is dropped
+    return {GREEK.get(name, name): number(NEUTRAL[name]) for name in missing}
 
 
 def number(value: float) -> Term:

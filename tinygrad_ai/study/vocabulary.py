@@ -3,7 +3,6 @@ copies those that a script needs, so each uses only NumPy, `math` and other word
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -178,7 +177,7 @@ def running(x: Any, dim: int, largest: bool) -> Any:
 
 def others(x: Any, axis: Any) -> Any:
     """For each x the product of all others along an axis, without dividing."""
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    axes = [a % x.ndim for a in np.atleast_1d(axis)]
     lead = [i for i in range(x.ndim) if i not in axes]
     rows = x.transpose([*lead, *axes]).reshape(*[x.shape[i] for i in lead], -1)
     n = rows.shape[-1]

@@ -15,7 +15,7 @@ def windows(x: Any, size: Any, stride: Any, dilation: Any) -> Any:
     span = tuple([d * (k - 1) + 1 for k, d in zip(size[-n:], dilation)])
     view = np.lib.stride_tricks.sliding_window_view(x, span, axis=tuple(range(2, 2 + n)))
     steps = [slice(None, None, s) for s in (*stride, *dilation)]
-    return view[(slice(None), slice(None), *steps)]
+    return view[tuple([slice(None), slice(None), *steps])]
 
 
 def unwindow(w: Any, size: Any, stride: Any, dilation: Any) -> Any:
@@ -25,7 +25,7 @@ def unwindow(w: Any, size: Any, stride: Any, dilation: Any) -> Any:
     for place in np.ndindex(*w.shape[2 + n :]):
         at = [slice(k * d, k * d + s * (o - 1) + 1, s)
               for k, d, s, o in zip(place, dilation, stride, w.shape[2:])]  # fmt: skip
-        y[(slice(None), slice(None), *at)] += w[(..., *place)]
+        y[tuple([slice(None), slice(None), *at])] += w[tuple([..., *place])]
     return y
 
 
@@ -57,8 +57,8 @@ def convolve_input(g: Any, w: Any, size: Any, stride: Any, dilation: Any, groups
 def convolve_weight(g: Any, x: Any, size: Any, stride: Any, dilation: Any, groups: int) -> Any:
     """Σ over samples and places of g times the window of x there."""
     n = len(stride)
-    inside = tuple([slice(k) for k in g.shape[2:]])
-    seen = windows(x, size, stride, dilation)[(slice(None), slice(None), *inside)]
+    inside = [slice(k) for k in g.shape[2:]]
+    seen = windows(x, size, stride, dilation)[tuple([slice(None), slice(None), *inside])]
     out, inner = "xyz"[:n], "abc"[:n]
     equation = f"ngo{out},ngi{out}{inner}->goi{inner}"
     w = np.einsum(equation, grouped(g, groups), grouped(seen, groups), optimize=True)
