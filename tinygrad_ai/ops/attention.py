@@ -63,7 +63,7 @@ def _attention_grad(be, g, q, k, v, bias, o, lse, *, scale, causal, keep, grow, 
     gk = scale gsᵀ @ h[0] + scale uᵀ @ q,  gv = (m d)ᵀ @ g,  gbias = u,  go = -r g,
     glse = -(Σ u)[…, 0]
 
-    The names are those of attention, whose results are o and lse; y[3] only if `scores` asks for it.
+    The names are attention's, whose results are o and lse; y[3] only if `scores` asks for it.
     """
     return be.attention_grad(g, q, k, v, bias, o, lse, scale, causal, keep, grow, scores)
 

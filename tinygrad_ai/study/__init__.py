@@ -11,6 +11,7 @@ NAMES = {  # each name, and the module it is in
     "definitions": "formula",
     "record": "watched",
     "taken_apart": "watched",
+    "to_source": "source",
 }
 __all__ = sorted(NAMES)
 

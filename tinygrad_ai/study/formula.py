@@ -68,7 +68,7 @@ def definitions(text: str) -> dict[str, Term]:
     """
     line = " ".join(text.strip().split("\n\n")[0].split())
     marks = list(DEFINITION.finditer(line))
-    ends = [m.start() for m in marks[1:]] + [len(line)]
+    ends = [m.start() for m in marks[1:]] + [len(line)] * bool(marks)
     return {m[1]: expression(line[m.end() : end]) for m, end in zip(marks, ends, strict=True)}
 
 

@@ -64,7 +64,8 @@ def _numpy(
     if t.kind == "number":
         return "..." if t.text == "…" else t.text
     if t.kind == "name":
-        return NAMES.get(t.text) or name(t.text)
+        text = NAMES.get(t.text, t.text)
+        return text if text.startswith("math.") else name(text)
     if t.kind == "negate":
         return "-" + code(t.parts[0], 2, kept)
     if t.kind in ("*", "/") and (conditions := _conditions(t)):
@@ -82,7 +83,7 @@ def _numpy(
     if t.kind == "at":
         return f"{code(t.parts[0], 5)}[{', '.join([code(p) for p in t.parts[1:]])}]"
     if t.kind == "bracket":
-        return f"np.where({_brackets(t, code)}, 1.0, 0.0)"
+        return f"np.where({_brackets([t], code)}, 1.0, 0.0)"
     if t.kind == "not":
         return f"~{code(t.parts[0], 5)}"
     if t.kind == "reduce":
@@ -119,17 +120,20 @@ def _where(t: Term, conditions: list[Term], code: Callable[..., str]) -> str:
     rest = [(sign, part) for sign, part in _chain(t) if part not in conditions]
     signs = ["" if i == 0 and sign == "*" else sign for i, (sign, _) in enumerate(rest)]
     texts = [f"{sign} {code(part, 3)}".strip() for sign, (_, part) in zip(signs, rest)]
-    both = " & ".join([_brackets(c, code) for c in conditions])
+    both = _brackets(conditions, code)
     value = " ".join(texts) or "1.0"
     return f"np.where({both}, {'1 ' + value if value[0] == '/' else value}, 0)"
 
 
-def _brackets(t: Term, code: Callable[..., str]) -> str:
+def _brackets(conditions: list[Term], code: Callable[..., str]) -> str:
     """Comparisons in a row, each of which must hold."""
-    signs = ["==" if s == "=" else s for s in t.text.split()]
-    texts = [code(p, 1) for p in t.parts]
-    pairs = [f"({a} {s} {b})" for a, s, b in zip(texts, signs, texts[1:])]
-    return "(" + " & ".join(pairs or texts) + ")"
+    tests = []
+    for t in conditions:
+        signs = ["==" if s == "=" else s for s in t.text.split()]
+        texts = [code(p, 1) for p in t.parts]
+        pairs = [f"{a} {s} {b}" for a, s, b in zip(texts, signs, texts[1:])]
+        tests += pairs or texts
+    return " & ".join([f"({test})" for test in tests]) if len(tests) > 1 else tests[0]
 
 
 SUPERSCRIPTS = {plain: above for above, plain in POWERS.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,15 @@ def formulas(op: Any) -> dict[str, Term]:
     """An op's formulas by name. ArgumentError for one without, as a Function of a user's."""
     found = definitions(op.__doc__) if isinstance(getattr(op, "__doc__", None), str) else {}
     if not any([is_output(name) for name in found]):
-        raise ArgumentError(
-            f"{op.name} has no formula that can be read as a program",
-            "write its docstring as the ops do: y = tanh x;   gx = g (1 - y²)",
-        )
+        raise unreadable(op)
     return found
+
+
+def unreadable(op: Any) -> ArgumentError:
+    return ArgumentError(
+        f"{getattr(op, 'name', op)} has no formula that can be read as a program",
+        "write an op, with a docstring as the ops have: y = tanh x;   gx = g (1 - y²)",
+    )
 
 
 def is_output(name: str) -> bool:
@@ -100,7 +105,12 @@ def constants(op: Any, given: dict[str, Any]) -> dict[str, Term]:
     missing = [n for n in NEUTRAL if n in (*op.inputs, *op.attrs) and given.get(n) is None]
     if "keep" in missing and "grow" in op.attrs:
         missing.append("grow")  # nothing is dropped
-    return {GREEK.get(name, name): number(NEUTRAL[name]) for name in missing}
+    found: dict[str, float] = {name: NEUTRAL[name] for name in missing}
+    for name in op.inputs:
+        value = given.get(name)
+        if type(value) in (int, float) and value in range(100):
+            found[name] = value
+    return {GREEK.get(name, name): number(value) for name, value in found.items()}
 
 
 def number(value: float) -> Term:
@@ -121,14 +131,27 @@ def folded(t: Term, known: dict[str, Term], act: str | None = None) -> Term:
         return _two(t, *parts)
     if t.kind in ZERO_OF_ZERO and parts[0] == ZERO:
         return ZERO
-    if t.kind == "bracket" and parts == (ONE,):
-        return ONE
+    if t.kind == "power" and parts[1] == ONE:
+        return parts[0]
+    if t.kind == "bracket" and all([p.kind == "number" for p in parts]):
+        return _decided(t.text, parts)
     if t.kind == "apply":
         return _applied(t, parts, act)
     return Term(t.kind, t.text, parts)
 
 
+def _decided(signs: str, parts: tuple[Term, ...]) -> Term:
+    """A bracket with nothing but numbers in it."""
+    values = [float(p.text) for p in parts]
+    tests = {"<": lt, "<=": le, ">": gt, ">=": ge, "=": eq, "!=": ne}
+    pairs = zip(signs.split(), values, values[1:])
+    holds = all([tests[s](a, b) for s, a, b in pairs]) if signs else values[0] != 0
+    return ONE if holds else ZERO
+
+
 def _two(t: Term, a: Term, b: Term) -> Term:
+    if t.kind == "-" and a.kind == b.kind == "number" and float(a.text) >= float(b.text):
+        return number(float(a.text) - float(b.text))
     if t.kind in ("*", "@", "/") and ZERO in ((a, b) if t.kind != "/" else (a,)):
         return ZERO
     if (b == ONE and t.kind in "*/") or (b == ZERO and t.kind in "+-"):
@@ -156,9 +179,13 @@ def _applied(t: Term, parts: tuple[Term, ...], act: str | None) -> Term:
     return Term("apply", name, parts)
 
 
-def of_call(op: Any, given: dict[str, Any], absent: Any = ()) -> dict[str, Term]:
-    """The formulas of one call. `absent` names gradients that nobody asked for, as g[1]."""
-    known = {**constants(op, given), **dict.fromkeys(absent, ZERO)}
+def of_call(op: Any, given: dict[str, Any], absent: Any = (), at: Any = ()) -> dict[str, Term]:
+    """The formulas of one call. `absent` names gradients that nobody asked for, as g[1], and `at`
+    what is a name of its own, as y[0]."""
+    known = {**{a: Term("name", a) for a in at if a.endswith("]")}, **constants(op, given)}
+    known |= dict.fromkeys(absent, ZERO)
+    for name, shape in [(n, given.get(n)) for n in given if n.endswith("_shape")]:
+        known |= {f"{name}[{i}]": number(n) for i, n in enumerate(shape or ())}
     if given.get("causal") is False:
         known["causal"] = ZERO
     found = {k: folded(t, known, given.get("act")) for k, t in formulas(op).items()}
@@ -168,11 +195,12 @@ def of_call(op: Any, given: dict[str, Any], absent: Any = ()) -> dict[str, Term]
 def without_aliases(found: dict[str, Term], kept: list[str]) -> dict[str, Term]:
     """Definitions without those that only give another name: gz = g, and z where y = z."""
     for key in list(found):
-        term = found[key]
+        term = found.get(key, ZERO)
         if term.kind != "name":
             continue
-        if is_output(key) and term.text in found:
-            found[key] = found[term.text]
+        used = [k for k, t in found.items() if term.text in names(t)]
+        if is_output(key) and term.text in found and used == [key]:
+            found[key] = found.pop(term.text)
         elif key not in kept and not is_output(key):
             del found[key]
             found = {k: folded(t, {key: term}) for k, t in found.items()}

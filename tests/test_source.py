@@ -1,0 +1,233 @@
+"""A loss as a NumPy script: run alone, in a process of its own, it gives what the engine gives."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_ai as ta
+from tinygrad_ai import nn
+from tinygrad_ai.autograd.op import REGISTRY, op
+from tinygrad_ai.errors import ArgumentError, GradError, GraphFreedError
+from tinygrad_ai.nn import functional as F
+from tinygrad_ai.ops.samples import SAMPLES
+from tinygrad_ai.study import record, to_source
+
+RUN = """import runpy, sys, pathlib
+import numpy as np
+np.seterr(all="ignore")
+for path in sorted(pathlib.Path(sys.argv[1]).glob("*.py")):
+    space = runpy.run_path(str(path))
+    assert not [m for m in sys.modules if m.startswith("tinygrad_ai")]
+    np.savez(path.with_suffix(".out.npz"), loss=space["loss"], **space["gradients"])
+"""
+
+
+def run(folder: Path) -> None:
+    """Runs every script of a folder in a new process, which writes what each gives."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, str(folder)], capture_output=True, text=True, cwd="/"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def check(path: Path, loss: Any, grads: dict[str, Any], rtol: float) -> None:
+    found = np.load(path.with_suffix(".out.npz"))
+    np.testing.assert_allclose(found["loss"], loss, rtol=rtol, atol=rtol)
+    assert set(found.files) - {"loss"} == set(grads)
+    for name, g in grads.items():
+        assert found[name].shape == g.shape
+        np.testing.assert_allclose(found[name], g, rtol=rtol, atol=rtol, err_msg=name)
+
+
+OPS = sorted(
+    op.name for op in REGISTRY.values()
+    if op.differentiable and op.forward.__module__.startswith("tinygrad_ai.")
+)  # fmt: skip
+
+
+def test_every_op(tmp_path: Path) -> None:
+    """The samples of every op, each output times random numbers."""
+    wanted = {}
+    for name in OPS:
+        for number, call in enumerate(SAMPLES[name]):
+            tensors, attrs = call.made()
+
+            def loss_of(*tensors: Any, name: str = name, attrs: Any = attrs) -> ta.Tensor:
+                result = REGISTRY[name](*tensors, **attrs)
+                random = np.random.default_rng(0)
+                parts = [
+                    (y * ta.tensor(random.standard_normal(y.shape))).sum()
+                    for y in (result if isinstance(result, tuple) else (result,))
+                    if y.node is not None
+                ]
+                return sum(parts[1:], parts[0])
+
+            path = to_source(loss_of, *tensors).save(tmp_path / f"{name}_{number}.py")
+            loss = loss_of(*tensors)
+            loss.backward()
+            grads = {f"tensors{i}": getattr(t, "grad", None) for i, t in enumerate(tensors)}
+            wanted[path] = loss.item(), {n: g.numpy() for n, g in grads.items() if g is not None}
+    run(tmp_path)
+    for path, (loss, grads) in wanted.items():
+        try:
+            check(path, loss, grads, 1e-9)
+        except AssertionError as error:
+            raise AssertionError(f"{path.name}\n{path.read_text()}") from error
+    assert len(wanted) > len(OPS)
+
+
+class Block(nn.Module):
+    """Layer norm, attention, a residual connection, gelu."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.attention = nn.LayerNorm(8), nn.MultiheadAttention(8, 2, batch_first=True)
+        self.up, self.down = nn.Linear(8, 16), nn.Linear(16, 8)
+
+    def forward(self, x: Any) -> Any:
+        h = self.norm(x)
+        x = x + self.attention(h, h, h, need_weights=False)[0]
+        return x + self.down(F.gelu(self.up(x)))
+
+
+def mlp() -> tuple[Any, Callable[[], Any]]:
+    model = nn.Sequential(nn.Linear(20, 8), nn.ReLU(), nn.Dropout(0.3), nn.Linear(8, 3))
+    x, labels = ta.randn(6, 20), ta.tensor([0, 2, 1, 1, 0, 2])
+    return model, lambda: F.cross_entropy(model(x), labels)
+
+
+def convnet() -> tuple[Any, Callable[[], Any]]:
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(4, 2, 3, stride=2), nn.Tanh(), nn.Flatten(), nn.Linear(8, 3),
+    )  # fmt: skip
+    x, labels = ta.randn(2, 1, 10, 10), ta.tensor([0, 2])
+    return model, lambda: F.cross_entropy(model(x), labels, label_smoothing=0.1)
+
+
+def transformer() -> tuple[Any, Callable[[], Any]]:
+    model, x, y = Block(), ta.randn(2, 5, 8), ta.randn(2, 5, 8)
+    return model, lambda: F.mse_loss(model(x), y)
+
+
+def losses() -> tuple[Any, Callable[[], Any]]:
+    model, x, y = nn.Linear(4, 3), ta.randn(5, 4), ta.rand(5, 3)
+    return model, lambda: (
+        F.l1_loss(model(x), y) + F.huber_loss(model(x), y) + F.smooth_l1_loss(model(x), y)
+        + F.binary_cross_entropy_with_logits(model(x), y)
+        + F.kl_div(F.log_softmax(model(x), 1), y, reduction="batchmean")
+    )  # fmt: skip
+
+
+def test_whole_networks(tmp_path: Path) -> None:
+    wanted = {}
+    for make in (mlp, convnet, transformer, losses):
+        ta.manual_seed(0)
+        model, loss_of = make()
+        state = ta.get_rng_state().tolist()
+        buffers = {k: v.clone() for k, v in model.named_buffers()}
+        with record() as r:
+            loss = loss_of()
+        after = ta.get_rng_state().tolist()
+        source = to_source(loss, record=r)
+        assert ta.get_rng_state().tolist() == after and (make is mlp) == (after != state)
+        assert all([p.grad is None for p in model.parameters()])
+        path = source.save(tmp_path / f"{make.__name__}.py")
+        assert path.with_suffix(".npz").exists() == bool(source.arrays)
+        loss.backward()
+        assert buffers.keys() == dict(model.named_buffers()).keys()
+        grads = {n: p.grad.numpy() for n, p in model.named_parameters() if p.grad is not None}
+        wanted[path] = loss.item(), grads
+    run(tmp_path)
+    for path, (loss, grads) in wanted.items():
+        check(path, loss, grads, 2e-5)
+    assert "x @ p0_weight.T + p0_bias  # linear, 0, test_source.py:" in (
+        (tmp_path / "mlp.py").read_text()
+    )
+
+
+def test_the_ways_to_ask(tmp_path: Path) -> None:
+    ta.manual_seed(0)
+    w, x = ta.randn(3, 4, requires_grad=True), ta.randn(5, 4)
+
+    def loss_of(w: ta.Tensor, x: ta.Tensor) -> ta.Tensor:
+        return (x @ w.T).tanh().square().mean()
+
+    given = to_source(loss_of, w, x)
+    with record() as r:
+        loss = loss_of(w, x)
+        inside = to_source(loss)
+    after = to_source(loss, record=r)
+    tape = to_source(loss)  # matmul, tanh, square and mean kept all it takes
+    assert str(given) == str(inside) == str(after)
+    assert tape.text.split("# forward")[1] == given.text.split("# forward")[1]
+    assert "y2 = y1 @" not in str(given) and "gw = " in str(given)
+    assert w.grad is None and loss.node.saved is not None
+
+
+def test_what_the_tape_did_not_keep() -> None:
+    w = ta.ones(3, requires_grad=True)
+    loss = (w + ta.ones(3)).sum()
+    with pytest.raises(GradError, match="did not keep the input b of add at .*test_source"):
+        to_source(loss)
+    loss = (w * 3.0).sum()
+    assert "w * 3 " in to_source(loss).text
+    loss.backward()
+    with pytest.raises(GraphFreedError, match="freed by a backward pass"):
+        to_source(loss)
+
+
+def test_errors(tmp_path: Path) -> None:
+    w = ta.ones(3, requires_grad=True)
+    with pytest.raises(GradError, match="expected one number, got shape"):
+        to_source(w * 2)
+    with pytest.raises(GradError, match="no history"):
+        to_source(ta.ones(3).sum())
+    with pytest.raises(ArgumentError, match="got list"):
+        to_source([1])
+    with pytest.raises(ArgumentError, match="belong to a function"):
+        to_source(w.sum(), w)
+    with pytest.raises(ArgumentError, match=r"ends with \.py"):
+        to_source(lambda: (w * w).sum()).save(tmp_path / "step.txt")
+
+    @op
+    def prose(be: Any, x: Any) -> Any:
+        """Adds nothing."""
+        return x * 1
+
+    @prose.vjp
+    def _(g: Any) -> Any:
+        return g
+
+    try:
+        with pytest.raises(ArgumentError, match="prose has no formula"):
+            to_source(lambda: prose(w).sum())
+    finally:
+        del REGISTRY["prose"]
+    with record() as r:
+        loss = (w * w).sum()
+    with ta.no_grad():
+        w += 1
+    with pytest.raises(GradError, match="changed since"):
+        to_source(loss, record=r)
+    y = w * 2
+    y.register_hook(lambda g: g * 2)
+    with pytest.raises(GradError, match="hook"):
+        to_source(y.sum())
+
+
+def test_numbers_beside_the_script(tmp_path: Path) -> None:
+    w = ta.arange(100.0).requires_grad_()
+    source = to_source(lambda: w.square().sum())
+    assert list(source.arrays) == ["w"] and 'w = stored["w"]' in source.text
+    source.save(tmp_path / "step.py")
+    assert (tmp_path / "step.npz").exists()
+    run(tmp_path)
+    check(tmp_path / "step.py", 328350.0, {"w": 2 * np.arange(100.0)}, 1e-6)

@@ -1,0 +1,107 @@
+"""What is known of a tape: the calls behind its nodes where they were written down, names for its
+leaves, and the arrays in them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..autograd.graph import history, tensors
+from ..autograd.mode import state
+from ..errors import ArgumentError, GradError
+from ..tensor import Node, Tensor
+from .watched import Call, Recording, dotted, names, record
+
+
+def called(function: Callable[..., Any], inputs: Any) -> tuple[Tensor, Recording, dict[str, Any]]:
+    """A function's result, its calls, and its inputs by the names of its parameters."""
+    try:
+        known = dict(inspect.signature(function).bind(*inputs).arguments)
+    except (TypeError, ValueError):
+        known = {}
+    with record() as r:
+        loss = function(*inputs)
+    several = {k: v for k, v in known.items() if isinstance(v, tuple)}
+    known |= {f"{k}{i}": t for k, v in several.items() for i, t in enumerate(v)}
+    return checked(loss), r, {k: v for k, v in known.items() if isinstance(v, Tensor)}
+
+
+def checked(loss: Any) -> Tensor:
+    """The loss, or an error that says what is wrong with it."""
+    if not isinstance(loss, Tensor):
+        raise ArgumentError(f"expected a tensor that was computed, got {type(loss).__name__}")
+    if loss.node is None or loss.node.op is None:
+        raise GradError(
+            "expected a loss that was computed from what needs a gradient; this has no history",
+            "requires_grad=True on the inputs, and no detach() or no_grad() on the way",
+        )
+    return loss
+
+
+class Tape:
+    """A loss's nodes, oldest first, with what is known of each."""
+
+    def __init__(
+        self, loss: Tensor, model: Any, recording: Recording | None, known: dict[str, Any]
+    ) -> None:
+        at_work = [o for o in state.observers if isinstance(o, Recording)]
+        recording = recording or (at_work[-1] if at_work else None)
+        self.loss = loss
+        self.nodes = history(loss)[::-1]
+        self.recording = recording
+        self.calls: dict[Node, Call] = recording.made() if recording else {}
+        self.roots = [model] if model is not None else roots(recording)
+        self.known = {k: v for k, v in known.items() if isinstance(v, Tensor)}
+        self.names = self.named()
+        self.arrays = self.found_arrays()
+
+    def named(self) -> dict[Node, str]:
+        """Names of the leaves: of models' parameters, of variables, or x1, x2, ..."""
+        found: dict[Node, str] = {}
+        for root in self.roots:
+            for name, p in root.named_parameters():
+                if p.node is not None:
+                    found.setdefault(p.node, name)
+        for name, t in self.known.items():
+            if t.is_leaf and t.node is not None:
+                found.setdefault(t.node, name)
+        return {**names(self.loss), **found}
+
+    def found_arrays(self) -> dict[Node, Any]:
+        """The numbers in the leaves, where anybody still has them."""
+        found = {}
+        for node in self.nodes:
+            keep = getattr(node.op, "keep", ())
+            for name, value in zip(keep, node.saved or ()):
+                if name in getattr(node.op, "inputs", ()) and name != "xs":
+                    i = node.op.inputs.index(name)
+                    if i < len(node.parents) and node.parents[i] is not None:
+                        found[node.parents[i]] = value
+        calls = self.recording.calls if self.recording else []
+        given = [t for call in calls for t in tensors(list(call.args))]
+        own = [p for root in self.roots for p in root.parameters()]
+        for t in [*given, *own, *self.known.values()]:
+            if t.node is not None and t.is_leaf:
+                found[t.node] = t.array
+        return found
+
+    def variable(self, array: Any) -> str | None:
+        """The name of a tensor without a gradient that holds this array."""
+        return next((name for name, t in self.known.items() if t.array is array), None)
+
+    def path(self, node: Node) -> str:
+        """Where in its model an op was called."""
+        call = self.calls.get(node)
+        if call is None:
+            return ""
+        return next((p for p in [dotted(r, call.modules) for r in self.roots] if p), "")
+
+
+def roots(recording: Recording | None) -> list[Any]:
+    """The outermost modules that were at work."""
+    found: list[Any] = []
+    for call in recording.calls if recording else []:
+        if call.modules and not any([m is call.modules[-1] for m in found]):
+            found.append(call.modules[-1])
+    return found
