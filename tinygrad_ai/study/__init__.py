@@ -3,12 +3,15 @@ each is loaded when it is first used."""
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 NAMES = {  # each name, and the module it is in
     "definitions": "formula",
+    "explain": "explain",
     "record": "watched",
     "taken_apart": "watched",
     "to_source": "source",
@@ -26,3 +29,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*globals(), *NAMES]
+
+
+class _Room(ModuleType):
+    """Some tools are called as the module they are in: the name is the tool's."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = NAMES.get(name) == name and isinstance(value, ModuleType)
+        super().__setattr__(name, getattr(value, name) if own else value)
+
+
+sys.modules[__name__].__class__ = _Room

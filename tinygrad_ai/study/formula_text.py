@@ -184,52 +184,57 @@ def _notation(t: Term, text: Callable[..., str], name: Callable[[str], str]) -> 
     return f"|{inside}|" if t.text == "abs" else f"{t.text}({inside})"
 
 
-def latex(term: Term, above: int = 0) -> str:
-    """An expression in LaTeX."""
-    ends = (r"\left(", r"\right)")
-    return wrapped(term, above, _latex(term), ends) if term.kind != "/" else _latex(term)
+def latex(term: Term, above: int = 0, name: Callable[[str], str] | None = None) -> str:
+    """An expression in LaTeX; `name` says how a name is written."""
+    text = _latex(term, lambda t, level=0: latex(t, level, name), name or tex_name)
+    return text if term.kind == "/" else wrapped(term, above, text, (r"\left(", r"\right)"))
 
 
-def _latex(t: Term) -> str:
+def tex_name(text: str) -> str:
+    return TEX.get(text) or (text if len(text) == 1 else gradient_name(text))
+
+
+def _latex(t: Term, text: Callable[..., str], name: Callable[[str], str]) -> str:
     parts = t.parts
     if t.text == "…":
         return r"\ldots"
     if t.kind in ("number", "name"):
-        return TEX.get(t.text) or (t.text if len(t.text) == 1 else gradient_name(t.text))
+        return name(t.text) if t.kind == "name" else t.text
     if t.kind == "negate":
-        return "-" + latex(parts[0], 2)
+        return "-" + text(parts[0], 2)
     if t.kind == "/":
-        return rf"\frac{{{latex(parts[0])}}}{{{latex(parts[1])}}}"
+        return rf"\frac{{{text(parts[0])}}}{{{text(parts[1])}}}"
     if t.kind in ("+", "-", "*", "@"):
         level = LEVEL[t.kind]
-        return f"{latex(parts[0], level)} {TEX.get(t.kind, t.kind)} {latex(parts[1], level + 1)}"
+        left = text(parts[0], 3 if ends_open(parts[0]) else level)
+        return f"{left} {TEX.get(t.kind, t.kind)} {text(parts[1], level + 1)}"
     if t.kind == "power":
-        return f"{latex(parts[0], 5)}^{{{latex(parts[1])}}}"
+        return f"{text(parts[0], 5)}^{{{text(parts[1])}}}"
     if t.kind == "transpose":
-        return f"{latex(parts[0], 5)}^\\top"
-    if t.kind == "at":
-        return f"{latex(parts[0], 5)}[{', '.join([latex(p) for p in parts[1:]])}]"
-    if t.kind == "bracket":
-        row = [latex(parts[0])]
-        for sign, part in zip(t.text.split(), parts[1:]):
-            row += [TEX.get(sign, sign), latex(part)]
-        return rf"\left[{' '.join(row)}\right]"
+        return f"{text(parts[0], 5)}^\\top"
     if t.kind == "not":
-        return rf"\neg {latex(parts[0], 5)}"
+        return rf"\neg {text(parts[0], 5)}"
     if t.kind == "reduce":
-        name = TEX.get(t.text) or rf"\operatorname{{{t.text}}}"
-        return f"{name} {latex(parts[0], 2)}"
-    return _applied(t)
+        word = TEX.get(t.text) or rf"\operatorname{{{t.text}}}"
+        return f"{word} {text(parts[0], 2)}"
+    inside = [text(p) for p in parts]
+    if t.kind == "at":
+        return f"{text(parts[0], 5)}[{', '.join(inside[1:])}]"
+    if t.kind == "bracket":
+        signs = [TEX.get(s, s) for s in t.text.split()] + [""]
+        row = " ".join([f"{p} {s}".strip() for p, s in zip(inside, signs)])
+        return rf"\left[{row}\right]"
+    return _applied(t.text, inside)
 
 
-def _applied(t: Term) -> str:
-    inside = [latex(p) for p in t.parts]
-    if t.text == "√":
+def _applied(word: str, inside: list[str]) -> str:
+    if word == "√":
         return rf"\sqrt{{{inside[0]}}}"
-    if t.text == "abs":
+    if word == "abs":
         return rf"\left|{inside[0]}\right|"
-    name = TEX.get(t.text) or (t.text if t.text[0] == "f" and len(t.text) < 4 else None)
-    name = name or rf"\operatorname{{{t.text.replace('⁻¹', '^{-1}')}}}"
+    name = TEX.get(word) or (word if word.rstrip("'") == "f" else None)
+    plain = word.replace("⁻¹", "^{-1}").replace("_", r"\_")
+    name = name or rf"\operatorname{{{plain}}}"
     return rf"{name}\left({', '.join(inside)}\right)"
 
 

@@ -107,7 +107,7 @@ def constants(op: Any, given: dict[str, Any]) -> dict[str, Term]:
         missing.append("grow")  # nothing is dropped
     found: dict[str, float] = {name: NEUTRAL[name] for name in missing}
     for name in op.inputs:
-        value = given.get(name)
+        value: Any = given.get(name)
         if type(value) in (int, float) and value in range(100):
             found[name] = value
     return {GREEK.get(name, name): number(value) for name, value in found.items()}
