@@ -15,6 +15,7 @@ NAMES = {  # each name, and the module it is in
     "record": "watched",
     "taken_apart": "watched",
     "to_source": "source",
+    "why": "why",
 }
 __all__ = sorted(NAMES)
 
