@@ -122,6 +122,10 @@ def values_of(case: Any, node: Node) -> tuple[list[Any], list[Any]]:
         saved = list(zip(getattr(node.op, "keep", ()), node.saved or ()))
         ins = [v for k, v in saved if k != "y" and hasattr(v, "dtype")]
         outs = [a for k, v in saved if k == "y" for a in (v if type(v) is tuple else (v,))]
+        known = case.tape.arrays  # what the rules after it kept
+        ins += [known[p] for p in node.parents if p in known]
+        outs = outs or ([known[node]] if node in known else [])
+        outs = outs or ([case.loss.array] if node is case.loss.node else [])
     floats = [[meaning.host(a) for a in side if a.dtype.kind == "f"] for side in (ins, outs)]
     return floats[0], floats[1]
 
