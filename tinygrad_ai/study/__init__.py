@@ -32,12 +32,13 @@ def __dir__() -> list[str]:
     return [*globals(), *NAMES]
 
 
-class _Room(ModuleType):
-    """Some tools are called as the module they are in: the name is the tool's."""
+class _Study(ModuleType):
+    """Where a module has the name of what it is for, as lint.lint, that name means the function:
+    import would put the module there."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        own = NAMES.get(name) == name and isinstance(value, ModuleType)
+        own = isinstance(value, ModuleType) and NAMES.get(name) == name
         super().__setattr__(name, getattr(value, name) if own else value)
 
 
-sys.modules[__name__].__class__ = _Room
+sys.modules[__name__].__class__ = _Study
