@@ -153,6 +153,79 @@ def test_whole_networks(tmp_path: Path) -> None:
     )
 
 
+def changed_in_place(w: Any) -> Any:
+    h = w * 2.0
+    h += 1
+    h.mul_(3.0)
+    h[0] = w[1]
+    h[:, 1:3] = 5.0
+    return h.square().sum()
+
+
+def indexed(w: Any, i: Any) -> Any:
+    parts = [(w[i] ** 3).sum(), w[w > 0].sum(), w[1:3, ::2].mean(), w[..., -1].max()]
+    return sum(parts, w.sort(0)[0].cumsum(0).mean())
+
+
+def reduced(w: Any) -> Any:
+    parts = [w.var(0).sum(), w.logsumexp(1).sum(), w.prod(), w.norm(), w.median(), w.amax(0).sum()]
+    return sum(parts, w.std())
+
+
+def many_losses(w: Any, t: Any, p: Any) -> Any:
+    parts = [
+        F.cross_entropy(w, t, weight=ta.tensor([1.0, 2.0, 3.0])), F.cross_entropy(w, p),
+        F.nll_loss(F.log_softmax(w, 1), t), F.binary_cross_entropy(w.sigmoid(), p),
+        F.gaussian_nll_loss(w, p, p + 1), F.triplet_margin_loss(w, p, p + 1),
+    ]  # fmt: skip
+    return sum(parts, F.cosine_similarity(w, p).sum())
+
+
+def matrices(w: Any) -> Any:
+    square = w[:3, :3] + 5 * ta.eye(3)
+    parts = [ta.linalg.svd(square)[1].sum(), ta.linalg.inv(square).sum(), ta.linalg.det(square)]
+    return sum(parts, ta.einsum("ij,ik,k->j", w, w, w[0]).sum())
+
+
+def mixed(w: Any, i: Any) -> Any:
+    d = ta.ones(3, dtype=ta.float64)
+    return (w * d + ta.where(w > 0, w, 0.0) + ta.maximum(w, 0 * w)).sum() + (w * i[:3]).sum()
+
+
+def penalised(w: Any, p: Any) -> Any:
+    """A gradient in the loss: the rules' own ops are on the tape."""
+    x = w * 1.5
+    (g,) = ta.autograd.grad((x @ p.T).tanh().softmax(1)[:, 0].sum(), x, create_graph=True)
+    return g.square().sum()
+
+
+def test_whole_programs(tmp_path: Path) -> None:
+    ta.manual_seed(0)
+    w, i, p = ta.randn(6, 3, requires_grad=True), ta.tensor([0, 2, 2]), ta.rand(6, 3)
+    labels = ta.tensor([0, 1, 2, 1, 0, -100])
+    lstm = nn.LSTM(3, 4, num_layers=2, batch_first=True)
+    table = nn.Embedding(7, 3, padding_idx=0)
+    programs: list[tuple[Any, tuple[Any, ...], Any]] = [
+        (changed_in_place, (w,), None), (indexed, (w, i), None), (reduced, (w,), None),
+        (many_losses, (w, labels, p), None), (matrices, (w,), None), (mixed, (w, i), None),
+        (penalised, (w, p), None),
+        (lambda p: lstm(p)[0].square().mean(), (p,), lstm),
+        (lambda i: table(i).exp().mean(), (i,), table),
+    ]  # fmt: skip
+    wanted = {}
+    for number, (loss_of, inputs, model) in enumerate(programs):
+        path = to_source(loss_of, *inputs).save(tmp_path / f"p{number}.py")
+        w.grad = None
+        loss = loss_of(*inputs)
+        loss.backward()
+        leaves = dict(model.named_parameters()) if model else {"w": w}
+        grads = {n: t.grad.numpy() for n, t in leaves.items()}
+        wanted[path] = loss.item(), grads
+    run(tmp_path)
+    for path, (number, grads) in wanted.items():
+        check(path, number, grads, 1e-4)
+
+
 def test_the_ways_to_ask(tmp_path: Path) -> None:
     ta.manual_seed(0)
     w, x = ta.randn(3, 4, requires_grad=True), ta.randn(5, 4)

@@ -193,17 +193,19 @@ def of_call(op: Any, given: dict[str, Any], absent: Any = (), at: Any = ()) -> d
 
 
 def without_aliases(found: dict[str, Term], kept: list[str]) -> dict[str, Term]:
-    """Definitions without those that only give another name: gz = g, and z where y = z."""
+    """Definitions without those that only give another name, as gz = g, or 0, and without z where
+    y = z is all that uses it."""
     for key in list(found):
-        term = found.get(key, ZERO)
-        if term.kind != "name":
+        term = found.get(key)
+        if term is None or (term.kind != "name" and term != ZERO):
             continue
         used = [k for k, t in found.items() if term.text in names(t)]
         if is_output(key) and term.text in found and used == [key]:
             found[key] = found.pop(term.text)
         elif key not in kept and not is_output(key):
             del found[key]
-            found = {k: folded(t, {key: term}) for k, t in found.items()}
+            rest = {k: folded(t, {key: term}) for k, t in found.items()}
+            return without_aliases(rest, kept)
     return found
 
 

@@ -7,11 +7,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ..autograd.anomaly import modules_at_work
 from ..autograd.graph import history, tensors
 from ..autograd.mode import state
+from ..backend import storage
 from ..errors import ArgumentError, GradError
 from ..tensor import Node, Tensor
-from .watched import Call, Recording, dotted, names, record
+from .watched import Call, Recording, dotted, names, observing
 
 
 def called(function: Callable[..., Any], inputs: Any) -> tuple[Tensor, Recording, dict[str, Any]]:
@@ -20,11 +22,24 @@ def called(function: Callable[..., Any], inputs: Any) -> tuple[Tensor, Recording
         known = dict(inspect.signature(function).bind(*inputs).arguments)
     except (TypeError, ValueError):
         known = {}
-    with record() as r:
+    with observing(Everything()) as r:
         loss = function(*inputs)
     several = {k: v for k, v in known.items() if isinstance(v, tuple)}
     known |= {f"{k}{i}": t for k, v in several.items() for i, t in enumerate(v)}
     return checked(loss), r, {k: v for k, v in known.items() if isinstance(v, Tensor)}
+
+
+class Everything(Recording):
+    """Also writes down the calls inside of rules: a gradient may be a part of a loss."""
+
+    def forward(self, op: Any, run: Any, args: Any, attrs: Any) -> Any:
+        result = run(args, attrs)
+        place, modules = storage.user_place(), modules_at_work()
+        self.calls.append(Call(op, args, attrs, result, place, modules, 0.0))
+        return result
+
+    def backward(self, pull: Any, node: Any, g: Any, *rest: Any) -> Any:
+        return pull(node, g, *rest)
 
 
 def checked(loss: Any) -> Tensor:
