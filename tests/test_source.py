@@ -17,7 +17,7 @@ from tinygrad_ai.autograd.op import REGISTRY, op
 from tinygrad_ai.errors import ArgumentError, GradError, GraphFreedError
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.ops.samples import SAMPLES
-from tinygrad_ai.study import record, to_source
+from tinygrad_ai.study import explain, record, to_source, why
 
 RUN = """import runpy, sys, pathlib
 import numpy as np
@@ -243,6 +243,37 @@ def test_the_ways_to_ask(tmp_path: Path) -> None:
     assert tape.text.split("# forward")[1] == given.text.split("# forward")[1]
     assert "y2 = y1 @" not in str(given) and "gw = " in str(given)
     assert w.grad is None and loss.node.saved is not None
+
+
+def test_a_function_is_called_with_the_random_numbers_it_gets_next() -> None:
+    w = ta.ones(40, requires_grad=True)
+
+    def loss_of(w: Any) -> Any:
+        return F.dropout(w).sum()
+
+    before = ta.get_rng_state().tolist()
+    source = to_source(loss_of, w)
+    assert ta.get_rng_state().tolist() == before
+    assert source.script.space["loss"] == loss_of(w).item() != loss_of(w).item()
+
+
+def test_on_a_gpu(gpu: Any) -> None:
+    """Arrays of CuPy's come to the script as NumPy's, and the other tools read them."""
+    w = ta.tensor([[1.0, 2.0], [3.0, 4.0]], device="cuda", requires_grad=True)
+    x = ta.tensor([[1.0, -1.0]], device="cuda")
+
+    def loss_of(w: Any, x: Any) -> Any:
+        return (x @ w).tanh().sum()
+
+    source = to_source(loss_of, w, x)
+    loss = loss_of(w, x)
+    trace, verdict = explain(loss), why(w, loss=loss)
+    loss.backward()
+    got = source.script.space["gw"]
+    assert type(got) is np.ndarray
+    np.testing.assert_allclose(got, w.grad.cpu().numpy(), rtol=1e-6)
+    assert trace.leaves[0].size.norm == pytest.approx(float(np.linalg.norm(got)), rel=1e-6)
+    assert (verdict.symptom, verdict.causes) == ("healthy", [])
 
 
 def test_what_the_tape_did_not_keep() -> None:

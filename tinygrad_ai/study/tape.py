@@ -12,6 +12,7 @@ from ..autograd.graph import history, tensors
 from ..autograd.mode import state
 from ..backend import storage
 from ..errors import ArgumentError, GradError
+from ..ops.random import get_rng_state, set_rng_state
 from ..tensor import Node, Tensor
 from .watched import Call, Recording, dotted, names, observing
 
@@ -22,8 +23,10 @@ def called(function: Callable[..., Any], inputs: Any) -> tuple[Tensor, Recording
         known = dict(inspect.signature(function).bind(*inputs).arguments)
     except (TypeError, ValueError):
         known = {}
+    before = get_rng_state()
     with observing(Everything()) as r:
         loss = function(*inputs)
+    set_rng_state(before)  # the next call drops out the same
     several = {k: v for k, v in known.items() if isinstance(v, tuple)}
     known |= {f"{k}{i}": t for k, v in several.items() for i, t in enumerate(v)}
     return checked(loss), r, {k: v for k, v in known.items() if isinstance(v, Tensor)}
