@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -335,3 +336,17 @@ def test_numbers_beside_the_script(tmp_path: Path) -> None:
     assert (tmp_path / "step.npz").exists()
     run(tmp_path)
     check(tmp_path / "step.py", 328350.0, {"w": 2 * np.arange(100.0)}, 1e-6)
+
+
+def test_names_of_several_models() -> None:
+    """Two models of the caller's are told apart by their variables, one needs no name."""
+    encoder, decoder = nn.Linear(3, 4), nn.Linear(4, 2)
+    source = to_source(lambda: decoder(encoder(ta.ones(2, 3))).sum())
+    assert 'gradients = {"encoder.weight": gencoder_weight, "encoder.bias": ' in source.text
+    x2 = ta.ones(1, requires_grad=True)
+    text = to_source(
+        x2.sum() * ta.ones(1, requires_grad=True) * ta.ones(1, requires_grad=True)
+    ).text
+    assert "gradients = {" in text and len(set(re.findall(r'"(x\d_*)": g', text))) == 3
+    both = nn.Sequential(encoder, decoder)
+    assert '"0.weight": gp0_weight' in to_source(lambda: both(ta.ones(2, 3)).sum()).text

@@ -100,6 +100,32 @@ def unused() -> Fixture:
 
 
 @fixture
+def copied_out() -> Fixture:
+    w, other = ta.ones(3, requires_grad=True), ta.ones(3, requires_grad=True)
+    with record() as r:
+        h = w.exp()  # the last op
+        loss = (ta.tensor(h.tolist()) * other).sum()
+    return Fixture(w, "none", "unused", "it went last into exp", line("the last op"),
+                   loss=loss, record=r)  # fmt: skip
+
+
+@fixture
+def nan_nobody_kept() -> Fixture:
+    """Without a recording the rule is named, and who saw the NaN first."""
+    w = ta.zeros(3, requires_grad=True)
+    return Fixture(w, "nan", "rule", "infinity first made by the rule of true_divide at a = 0",
+                   loss=((w / w) + 1.0).sum())  # fmt: skip
+
+
+@fixture
+def nan_of_a_recording() -> Fixture:
+    w = ta.zeros(3, requires_grad=True)
+    with record() as r:
+        loss = ((w / w) + 1.0).sum()
+    return Fixture(w, "nan", "forward", "first made by true_divide", loss=loss, record=r)
+
+
+@fixture
 def a_result() -> Fixture:
     w = ta.ones(3, requires_grad=True)
     y = w * 2.0

@@ -12,6 +12,7 @@ from ..autograd.graph import history, tensors
 from ..autograd.mode import state
 from ..backend import storage
 from ..errors import ArgumentError, GradError
+from ..nn.module import Module
 from ..ops.random import get_rng_state, set_rng_state
 from ..tensor import Node, Tensor
 from .watched import Call, Recording, dotted, names, observing
@@ -69,22 +70,40 @@ class Tape:
         self.nodes = history(loss)[::-1]
         self.recording = recording
         self.calls: dict[Node, Call] = recording.made() if recording else {}
-        self.roots = [model] if model is not None else roots(recording)
         self.known = {k: v for k, v in known.items() if isinstance(v, Tensor)}
+        self.roots = {"": model} if model is not None else self.found_roots(known)
         self.names = self.named()
         self.arrays = self.found_arrays()
+
+    def found_roots(self, known: dict[str, Any]) -> dict[str, Any]:
+        """Models by name: the caller's variables that cover the leaves, largest first, then the
+        outermost modules that were at work. A single one needs no name."""
+        leaves = {n for n in self.nodes if n.op is None}
+        named = [(k, m) for k, m in known.items() if isinstance(m, Module)]
+        at_work = [(f"model{i}", m) for i, m in enumerate(roots(self.recording), 1)]
+        found: dict[str, Any] = {}
+        for name, module in [*sorted(named, key=lambda pair: -size(pair[1])), *at_work]:
+            own = {p.node for p in module.parameters()} & leaves
+            if own:
+                found[name] = module
+                leaves -= own
+        return dict(zip([""], found.values())) if len(found) == 1 else found
 
     def named(self) -> dict[Node, str]:
         """Names of the leaves: of models' parameters, of variables, or x1, x2, ..."""
         found: dict[Node, str] = {}
-        for root in self.roots:
+        for prefix, root in self.roots.items():
             for name, p in root.named_parameters():
                 if p.node is not None:
-                    found.setdefault(p.node, name)
+                    found.setdefault(p.node, f"{prefix}.{name}" if prefix else name)
         for name, t in self.known.items():
             if t.is_leaf and t.node is not None:
                 found.setdefault(t.node, name)
-        return {**names(self.loss), **found}
+        for node, name in names(self.loss).items():
+            while node not in found and name in found.values():
+                name += "_"
+            found.setdefault(node, name)
+        return found
 
     def found_arrays(self) -> dict[Node, Any]:
         """The numbers in the leaves, where anybody still has them."""
@@ -98,7 +117,7 @@ class Tape:
                         found[node.parents[i]] = value
         calls = self.recording.calls if self.recording else []
         given = [t for call in calls for t in tensors(list(call.args))]
-        own = [p for root in self.roots for p in root.parameters()]
+        own = [p for root in self.roots.values() for p in root.parameters()]
         for t in [*given, *own, *self.known.values()]:
             if t.node is not None and t.is_leaf:
                 found[t.node] = t.array
@@ -113,7 +132,14 @@ class Tape:
         call = self.calls.get(node)
         if call is None:
             return ""
-        return next((p for p in [dotted(r, call.modules) for r in self.roots] if p), "")
+        for prefix, root in self.roots.items():
+            if found := dotted(root, call.modules):
+                return f"{prefix}.{found}" if prefix else found
+        return ""
+
+
+def size(module: Any) -> int:
+    return len(list(module.parameters()))
 
 
 def roots(recording: Recording | None) -> list[Any]:

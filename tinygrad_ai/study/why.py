@@ -160,7 +160,7 @@ def judged(case: Case, name: str) -> Why:
     writes = case.tensor.grad._version if kept(case.tensor) is not None else 0  # type: ignore
     if writes >= SUMMED:
         return Why(name, "summed", norm, [not_zeroed(case, writes)])
-    return by_size(case, name, norm)
+    return by_size(case, name, norm, float(np.mean(g == 0)))
 
 
 def finished(case: Case, found: Why) -> Why:
@@ -172,12 +172,11 @@ def finished(case: Case, found: Why) -> Why:
     return found
 
 
-def by_size(case: Case, name: str, norm: float) -> Why:
+def by_size(case: Case, name: str, norm: float, zeros: float) -> Why:
     """Exploding, vanishing, partly dead, or healthy."""
     chain = why_values.gain(case)
-    dead = [
-        c for c in why_values.activations(case) if c.code == "dead" and c.numbers["share"] > 0.9
-    ]
+    dead = [c for c in why_values.activations(case) if c.code == "dead"] if zeros > 0.5 else []
+    dead = [c for c in dead if c.numbers["share"] > 0.9]
     if chain is not None and chain.numbers["total"] > MANY:
         chain.score, chain.code = 0.8, "exploding"
         return Why(name, "exploding", norm, [chain, *why_values.amplified(case)])

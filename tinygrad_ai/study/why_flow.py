@@ -21,7 +21,7 @@ def causes_of_none(case: Any) -> list[Cause]:
     if tensor.array.dtype.kind != "f":
         text = f"{tensor.dtype} tensors have no gradients"
         return [Cause("integer", text, 1.0, fix="x.float().requires_grad_(), and compute with it")]
-    cut = cut_of(case)
+    cut, last = cut_of(case)
     if tensor.node is None:
         text = "it was made without requires_grad, so nothing computed from it was recorded"
         outside = Cause("outside", text, 0.5, fix="requires_grad=True, or an nn.Parameter")
@@ -35,7 +35,11 @@ def causes_of_none(case: Any) -> list[Cause]:
             return [not_retained()]
         return [no_backward(case)]
     unused = Cause("unused", "this loss does not depend on it", 0.4, fix="use it in forward()")
-    if case.record is None:
+    if last is not None:
+        unused.text += f"; it went last into {last.op.name}, whose numbers came to nothing here"
+        unused.place = storage.line_of(last.place)
+        unused.fix = "compute on with tensors: numpy() and tensor(...) copy numbers only"
+    elif case.record is None:
         unused.fix += "; study.record() around the forward pass finds where a path was cut"
     return [*cut, unused]
 
@@ -81,15 +85,18 @@ def cause(call: Call, live: list[Tensor]) -> Cause | None:
     return Cause("no-grad", text, 0.9, {"op": call.op.name}, place, "compute it outside of no_grad")
 
 
-def cut_of(case: Any) -> list[Cause]:
-    """Follows a tensor's numbers through the recorded calls to the loss."""
+def cut_of(case: Any) -> tuple[list[Cause], Call | None]:
+    """Follows a tensor's numbers through the recorded calls to the loss; the last call they were
+    in, should they not come there."""
     if case.record is None or case.loss is None:
-        return []
+        return [], None
+    last: Call | None = None
     state: dict[int, Cause | None] = {place_of(case.tensor): None}  # None: still connected
     for call in case.record.calls:
         given = [t for t in tensors(list(call.args)) if place_of(t) in state]
         if not given:
             continue
+        last = call
         reasons = [state[place_of(t)] or detached(t, call) for t in given]
         if None in reasons:
             live = [t for t, r in zip(given, reasons) if r is None]
@@ -100,7 +107,7 @@ def cut_of(case: Any) -> list[Cause]:
         for t in call.outputs:
             state.setdefault(place_of(t), reason)
     found = state.get(place_of(case.loss))
-    return [found] if found else []
+    return ([found] if found else []), None if place_of(case.loss) in state else last
 
 
 def place_of(t: Tensor) -> int:

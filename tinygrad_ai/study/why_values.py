@@ -103,13 +103,21 @@ def forward_maker(case: Any) -> list[Cause]:
             continue
         ins, outs = values_of(case, node)
         if outs and not finite(tuple(outs)):
-            made = finite(tuple(ins))
-            word = "made by" if made else "given to"
-            kind = "NaN" if any([np.isnan(a).any() for a in outs]) else "infinity"
-            text = f"the forward pass has {kind} already, first {word} {where(case, node)}"
-            fix = "look at its inputs; detect_anomaly() stops there"
-            return [Cause("forward", text, 1.0, {"op": node.name()}, node.where(), fix)]
+            return [first_seen(case, node, ins, outs)]
     return []
+
+
+def first_seen(case: Any, node: Node, ins: list[Any], outs: list[Any]) -> Cause:
+    """An op with a result that is not finite: it made it, was given it, or nobody can tell."""
+    whole = node in case.tape.calls or len(ins) >= sum([p is not None for p in node.parents])
+    word = "given to" if not finite(tuple(ins)) else "made by" if whole else "seen after"
+    kind = "NaN" if any([np.isnan(a).any() for a in outs]) else "infinity"
+    text = f"the forward pass has {kind} already, first {word} {where(case, node)}"
+    fix = "look at its inputs; detect_anomaly() stops there"
+    if word == "seen after":
+        fix = "study.record() around the forward pass finds the op that made it"
+    score = 1.0 if word == "made by" else 0.8
+    return Cause("forward", text, score, {"op": node.name()}, node.where(), fix)
 
 
 def values_of(case: Any, node: Node) -> tuple[list[Any], list[Any]]:
