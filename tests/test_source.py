@@ -75,6 +75,7 @@ def test_every_op(tmp_path: Path) -> None:
             loss.backward()
             grads = {f"tensors{i}": getattr(t, "grad", None) for i, t in enumerate(tensors)}
             wanted[path] = loss.item(), {n: g.numpy() for n, g in grads.items() if g is not None}
+            assert set(re.findall(r"import (\w+)", path.read_text())) <= {"numpy", "math"}
     run(tmp_path)
     for path, (loss, grads) in wanted.items():
         try:

@@ -191,7 +191,13 @@ def by_size(case: Case, name: str, norm: float, zeros: float) -> Why:
 
 def not_zeroed(case: Case, writes: int) -> Cause:
     text = f"not zeroed for {writes} steps: {writes + 1} backward passes are summed in .grad"
-    return Cause("not-zeroed", text, 0.9, {"steps": writes}, fix="optimizer.zero_grad() each step")
+    return Cause(
+        "not-zeroed",
+        text,
+        0.9,
+        {"steps": writes},
+        fix="optimizer.zero_grad() before each, unless several batches are to be summed",
+    )
 
 
 def optimizer_causes(case: Case, optimizer: Any) -> list[Cause]:
