@@ -57,6 +57,11 @@ def test_unknown_names_are_refused_with_the_nearest() -> None:
     )
 
 
+def test_brackets_of_a_formula_are_printed(capsys: Any) -> None:
+    assert main(["dropout"]) == 0
+    assert "y = [keep] scale x" in capsys.readouterr().out
+
+
 def test_the_command() -> None:
     command = [sys.executable, "-m", "tinygrad_ai", "gradcheck", "add", "matmul"]
     found = subprocess.run(command, capture_output=True, text=True)

@@ -51,6 +51,14 @@ def test_a_backward_pass_taken_apart_changes_nothing() -> None:
         watched.taken_apart(loss)
 
 
+def test_what_a_rule_gave_is_not_added_to() -> None:
+    x = ta.ones(2, requires_grad=True)
+    found = watched.taken_apart((x * 2.0 + x * 3.0 + x * 4.0).sum())
+    gave = [p.grads[0].tolist() for p in found.pulls if p.node.op.name == "mul"]
+    assert sorted(gave) == [[2, 2], [3, 3], [4, 4]]
+    assert [g.tolist() for g in found.leaves.values()] == [[9, 9]]
+
+
 def test_hooks_are_a_part_of_it() -> None:
     x = ta.ones(2, requires_grad=True)
     y = x * 3

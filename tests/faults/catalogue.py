@@ -143,7 +143,7 @@ LAYERS = [
     layer("batch_norm: the other variance", "functional.normalization:batch_norm",
           "correction=0", "correction=1", rf"{OPS}::test_value\[\w+-[\w.]*batch_norm-\d+\]"),
     layer("rms_norm: the square is missing", "functional.normalization:rms_norm",
-          "mean(input * input, dims, True)", "mean(input, dims, True)",
+          "mean(x * x, dims, True)", "mean(x, dims, True)",
           rf"{OPS}::test_value\[\w+-[\w.]*rms_norm-\d+\]"),
     layer("attention: scaled by d, not by its root",
           "functional.attention:scaled_dot_product_attention",

@@ -148,7 +148,8 @@ def origin(value: Any) -> str:
 
 def place(op: Any, where: Any) -> list[str]:
     """The last lines of a message: the op's formula, and the user's line."""
-    formula = [f"  formula: {op.__doc__.strip()}"] if isinstance(op.__doc__, str) else []
+    text = op.__doc__.strip().split("\n\n")[0] if isinstance(op.__doc__, str) else ""
+    formula = [f"  formula: {' '.join(map(str.strip, text.splitlines()))}"] if text else []
     return [*formula, f"  at {storage.line_of(where)}"]
 
 

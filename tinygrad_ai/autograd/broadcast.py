@@ -11,7 +11,7 @@ from .op import op
 
 @op(view=True)
 def broadcast_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
-    """y = x repeated along new and size-1 axes;   gx = g summed over them"""
+    """y = broadcast(x, shape);   gx = sum_to(g, x_shape)"""
     return be.expanded(x, shape)
 
 
@@ -22,7 +22,7 @@ def _(g: Any, x_shape: Any) -> Any:
 
 @op
 def sum_to(be: Any, x: Any, *, shape: tuple[int, ...]) -> Any:
-    """y = x summed over the axes along which `shape` was broadcast;   gx = g broadcast back"""
+    """y = sum_to(x, shape);   gx = broadcast(g, x_shape)"""
     lead = x.ndim - len(shape)
     if lead < 0 or any([s not in (1, n) for s, n in zip(shape, x.shape[lead:], strict=True)]):
         raise ShapeError(f"{shape} cannot have been broadcast to {x.shape}")

@@ -23,7 +23,7 @@ Function = Callable[..., Any]
 
 @op
 def rows(be: Any, *xs: Any) -> Any:
-    """y = the xs one below the other;   gx_i = g_i"""
+    """y = stack(xs);   gxs = unstack(g)"""
     return be.stack(xs)
 
 

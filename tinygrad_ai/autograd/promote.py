@@ -15,7 +15,7 @@ from .op import Op, op
 
 @op
 def cast(be: Any, x: Any, *, dtype: Any) -> Any:
-    """y = x in another dtype;   gx = g in x's dtype"""
+    """y = cast(x, dtype);   gx = cast(g, x_dtype)"""
     return be.converted(x, dtype)
 
 
@@ -26,7 +26,7 @@ def _(g: Any, x_dtype: Any) -> Any:
 
 @op(view=True)
 def transfer(be: Any, x: Any, *, device: Any, source: Any, non_blocking: bool = False) -> Any:
-    """y = x on another device;   gx = g back on x's device"""
+    """y = x;   gx = g"""
     return backend.moved(x, device, non_blocking)
 
 

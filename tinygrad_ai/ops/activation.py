@@ -22,7 +22,10 @@ LEAK = 0.01  # PyTorch's default slope of leaky_relu
 
 @op
 def _activate(be, x, *, act):
-    """y = f(x) for the activation of that name;   gx = g f'"""
+    """y = f(x);   gx = g f'(x)
+
+    f is the activation of that name.
+    """
     return be.activate(x, act)
 
 
@@ -33,7 +36,10 @@ def _(g, y, x, *, act):
 
 @op
 def _act_grad(be, g, v, *, act):
-    """y = g f'(v), v the output of f or (gelu, silu) its input;   gg = h f'(v),  gv = h g f''(v)"""
+    """y = g slope(v);   gg = h slope(v),  gv = h g curvature(v)
+
+    slope is f' at v: the output of f, for gelu and silu its input. curvature is slope'.
+    """
     return be.act_grad(g, v, act)
 
 
@@ -113,7 +119,8 @@ def elu(input: Any, alpha: float = 1.0) -> Any:
 
 @op
 def _elu(be, x, *, alpha, scale, rate):
-    """y = s x where x > 0, else s α (e^(rx) - 1);   gx = g s where x > 0, else g r (y + s α)"""
+    """y = [x > 0] scale x + [x <= 0] scale α (e^(rate x) - 1);
+    gx = [x > 0] g scale + [x <= 0] g rate (y + scale α)"""
     low = scale * alpha * be.expm1(rate * be.minimum(x, 0))
     return be.xp.where(x > 0, scale * x, low).astype(x.dtype)
 
@@ -136,7 +143,8 @@ def celu(input: Any, alpha: float = 1.0) -> Any:
 
 @op
 def _softplus(be, x, *, beta, threshold):
-    """y = ln (1 + e^(βx)) / β, x where βx > threshold;   gx = g σ(βx), g there"""
+    """y = [βx <= threshold] ln (1 + e^(βx)) / β + [βx > threshold] x;
+    gx = [βx <= threshold] g σ(βx) + [βx > threshold] g"""
     z = x * beta
     return be.xp.where(z > threshold, x, be.logaddexp(z, 0) / beta).astype(x.dtype)
 

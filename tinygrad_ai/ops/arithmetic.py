@@ -65,7 +65,7 @@ def _(g):
 
 @op(dtypes="promote")
 def pow(be, a, b):
-    """y = aᵇ;   ga = g b aᵇ⁻¹ (0 where b = 0),  gb = g y log a (0 where a = 0 <= b)"""
+    """y = aᵇ;   ga = [b != 0] g b aᵇ⁻¹,  gb = [a != 0] g y ln a"""
     return be.power(a, b)
 
 

@@ -18,8 +18,14 @@ from .shape import transpose, unsqueeze
 
 @op(dtypes="same")
 def _attention(be, q, k, v, bias=None, *, scale, causal=False, keep=None, grow=1.0):
-    """y = d(softmax(s)) v, s = scale q kᵀ + bias, and lse = log Σ eˢ;   g: attention_grad.
-    d drops out: times `grow` where a mask `keep` holds, else 0"""
+    """y[0] = (m p) @ v,  y[1] = l[…, 0],  p = e^(s - l),  l = logsumexp(s),  m = [keep] grow,
+    s = scale q @ kᵀ + bias + future(q, k, causal);   gv = (m p)ᵀ @ g[0],
+    gs = p (m (g[0] @ vᵀ) - Σ g[0] y[0] + g[1][…, None]),  gbias = gs,
+    gq = scale gs @ k,  gk = scale gsᵀ @ q
+
+    m drops out: a probability is times `grow` where the mask `keep` holds, else 0. future is -∞ for
+    keys after the query's own place if causal, else 0.
+    """
     return be.attention(q, k, v, bias, scale, causal, keep, grow)
 
 
@@ -55,8 +61,16 @@ def near(x, q):
 
 @op
 def _attention_grad(be, g, q, k, v, bias, o, lse, *, scale, causal, keep, grow, scores):
-    """gs = p (d(g vᵀ) - Σ g o), p = e^(s - lse);   gq = scale gs k,  gk = scale gsᵀ q,
-    gv = d(p)ᵀ g;   gs itself is the fourth result if `scores` asks for it"""
+    """y[0] = scale gs @ k,  y[1] = scale gsᵀ @ q,  y[2] = (m p)ᵀ @ g,  y[3] = gs,  gs = p c,
+    c = m (g @ vᵀ) - Σ g o,  p = e^(s - lse[…, None]),  m = [keep] grow,
+    s = scale q @ kᵀ + bias + future(q, k, causal);
+    t = h[3] + scale h[0] @ kᵀ + scale q @ h[1]ᵀ,  d = p t,  r = Σ d,  u = p (t c + m (g @ h[2]ᵀ)),
+    gg = (m p) @ h[2] + (m d) @ v - r o,  gq = scale gs @ h[1] + scale u @ k,
+    gk = scale gsᵀ @ h[0] + scale uᵀ @ q,  gv = (m d)ᵀ @ g,  gbias = u,  go = -r g,
+    glse = -(Σ u)[…, 0]
+
+    The names are attention's, whose results are o and lse; y[3] only if `scores` asks for it.
+    """
     return be.attention_grad(g, q, k, v, bias, o, lse, scale, causal, keep, grow, scores)
 
 

@@ -18,7 +18,7 @@ __all__ = ["clone", "detach", "is_floating_point", "is_nonzero"]
 
 @op
 def _clone(be, x):
-    """y = x in memory of its own;   gx = g"""
+    """y = x;   gx = g"""
     return be.xp.array(x, order="C")
 
 

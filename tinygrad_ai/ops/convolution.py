@@ -18,7 +18,12 @@ def grouped(be, x, groups):
 
 @op(dtypes="same")
 def _convolve(be, x, w, *, stride, dilation, groups):
-    """y = Σ windows(x) w over channels and window;   gx: convolve_input,  gw: convolve_weight"""
+    """y = convolve(x, w, stride, dilation, groups);
+    gx = convolve_input(g, w, x_shape, stride, dilation, groups),
+    gw = convolve_weight(g, x, w_shape, stride, dilation, groups)
+
+    y is Σ of a window of x times w, over channels and window.
+    """
     n = len(stride)
     windows = be.windows(x, w.shape[2:], stride, dilation)
     windows = grouped(be, windows, groups)
@@ -38,8 +43,12 @@ def _(g, x, w, needs, *, stride, dilation, groups):
 
 @op(dtypes="same")
 def _convolve_input(be, g, w, *, size, stride, dilation, groups):
-    """y = the transposed convolution: each g times w, added where its window was;   gg: convolve,
-    gw: convolve_weight"""
+    """y = convolve_input(g, w, size, stride, dilation, groups);
+    gg = trimmed(convolve(h, w, stride, dilation, groups), g_shape),
+    gw = convolve_weight(g, h, w_shape, stride, dilation, groups)
+
+    The transposed convolution: each g times w, added where its window was.
+    """
     n = len(stride)
     weights = w.reshape(groups, w.shape[0] // groups, *w.shape[1:])
     equation = f"ngo{OUT[:n]},goi{IN[:n]}->ngi{OUT[:n]}{IN[:n]}"
@@ -59,8 +68,12 @@ def _(h, g, w, needs, *, size, stride, dilation, groups):
 
 @op(dtypes="same")
 def _convolve_weight(be, g, x, *, size, stride, dilation, groups):
-    """y = Σ over samples and places of g times the window there;   gg: convolve,
-    gx: convolve_input"""
+    """y = convolve_weight(g, x, size, stride, dilation, groups);
+    gg = trimmed(convolve(x, h, stride, dilation, groups), g_shape),
+    gx = convolve_input(g, h, x_shape, stride, dilation, groups)
+
+    y is Σ over samples and places of g times the window of x there.
+    """
     n = len(stride)
     windows = be.windows(x, size, stride, dilation)
     inside = tuple([slice(k) for k in g.shape[2:]])

@@ -19,7 +19,7 @@ __all__ = ["cummax", "cummin", "cumprod", "cumsum", "diff", "logcumsumexp"]
 
 @op
 def _cumsum(be, x, *, dim):
-    """y[i] = Σ x[:i+1];   gx[i] = Σ g[i:]"""
+    """y = cumsum(x, dim);   gx = flip(cumsum(flip(g, dim), dim), dim)"""
     return be.cumsum(x, axis=dim, dtype=x.dtype)
 
 
@@ -30,7 +30,10 @@ def _(g, *, dim):
 
 @op
 def _cumprod(be, x, *, dim):
-    """y[i] = Π x[:i+1];   gx[k] = Σ over i >= k of g[i] y[i] / x[k], without dividing by 0"""
+    """y = cumprod(x, dim);   gx = without_each(g, x, dim)
+
+    gx[k] = Σ over i >= k of g[i] y[i] / x[k], without dividing by 0.
+    """
     return be.cumprod(x, axis=dim, dtype=x.dtype)
 
 
@@ -71,7 +74,7 @@ def product_of_others(x: Any, dim: tuple[int, ...]) -> Any:
 
 @op(dtypes="float")
 def _logcumsumexp(be, x, *, dim):
-    """y[i] = log Σ e^x[:i+1];   gx[k] = e^x[k] Σ over i >= k of g[i] e^-y[i]"""
+    """y = ln (cumsum(eˣ, dim));   gx = eˣ flip(cumsum(flip(g e⁻ʸ, dim), dim), dim)"""
     return be.logcumsumexp(x, dim)
 
 
@@ -97,7 +100,10 @@ def _weights_of_later(g: Any, y: Any, dim: int) -> Any:
 
 @op
 def _running(be, x, *, dim, largest):
-    """y = the largest (smallest) so far and its last index;   gx = g added at those indices"""
+    """y = running(x, dim, largest);   gx = scattered(g[0], y[1], dim, x_shape)
+
+    The largest (smallest) so far along dim, and its last index.
+    """
     if not x.ndim:
         return x, be.zeros((), "int64")
     values = be.running(x, dim, largest)

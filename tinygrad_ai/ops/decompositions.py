@@ -44,7 +44,7 @@ def guarded(work: Any, message: str) -> Any:
 
 @op
 def _inv(be, x):
-    """y = x⁻¹;   gx = -yᵀ g yᵀ"""
+    """y = inv(x);   gx = -yᵀ @ g @ yᵀ"""
     return guarded(lambda: be.linalg.inv(x), "the matrix is singular and has no inverse")
 
 
@@ -55,7 +55,7 @@ def _(g, y):
 
 @op(dtypes="same")
 def _solve(be, a, b):
-    """y = a⁻¹ b;   gb = a⁻ᵀ g,  ga = -gb yᵀ"""
+    """y = solve(a, b);   gb = solve(aᵀ, g),  ga = -gb @ yᵀ"""
     return guarded(lambda: be.linalg.solve(a, b), "the matrix is singular: no one solution")
 
 
@@ -67,7 +67,10 @@ def _(g, y, a):
 
 @op
 def _det(be, x):
-    """y = det x;   gx = g times the cofactors, y x⁻ᵀ where x is regular"""
+    """y = det(x);   gx = g[…, None, None] cofactors(x)
+
+    The cofactors are y x⁻ᵀ where x is regular.
+    """
     return be.linalg.det(x).astype(x.dtype)
 
 
@@ -91,7 +94,10 @@ def cofactors(x: Any) -> Any:
 
 @op
 def _slogdet(be, x):
-    """y = the sign of det x, and ln |det x|;   gx = g x⁻ᵀ"""
+    """y = slogdet(x);   gx = g[1][…, None, None] inv(x)ᵀ
+
+    The sign of det x, and ln |det x|.
+    """
     sign, logarithm = be.linalg.slogdet(x)
     return sign.astype(x.dtype), logarithm.astype(x.dtype)
 
@@ -103,7 +109,10 @@ def _(g, x):
 
 @op
 def _cholesky(be, x):
-    """y = L, x = L Lᵀ (x by its symmetric part);   gx = sym L⁻ᵀ Φ(Lᵀ g) L⁻¹, Φ the lower half"""
+    """y = cholesky(sym(x));   gx = sym(inv(y)ᵀ @ half(yᵀ @ g) @ inv(y))
+
+    half is the lower triangle with half of the diagonal.
+    """
     return guarded(lambda: be.linalg.cholesky(symmetric(x)), "the matrix is not positive definite")
 
 
@@ -117,7 +126,11 @@ def _(g, y):
 
 @op
 def _qr(be, x):
-    """y = Q, R with x = Q R;   gx = (gQ + Q sym(R gRᵀ - gQᵀ Q)) R⁻ᵀ, sym from the lower half"""
+    """y = qr(x),  Q = y[0],  R = y[1];
+    m = R @ g[1]ᵀ - g[0]ᵀ @ Q,  gx = (g[0] + Q @ mirrored(m)) @ inv(R)ᵀ
+
+    mirrored is symmetric, made of the lower triangle.
+    """
     return tuple(be.linalg.qr(x, mode="reduced"))
 
 
@@ -133,7 +146,11 @@ def _(g, y):
 
 @op
 def _eigh(be, x):
-    """y = w, V, sym x = V diag(w) Vᵀ;   gx = sym V (diag gw + (Vᵀ gV) / (w_j - w_i)) Vᵀ"""
+    """y = eigh(sym(x)),  w = y[0],  V = y[1];
+    gx = sym(V @ (diag(g[0]) + (Vᵀ @ g[1]) gaps(w)) @ Vᵀ)
+
+    gaps(w)[i, j] = 1 / (w_j - w_i), 0 on the diagonal.
+    """
     return tuple(guarded(lambda: be.linalg.eigh(symmetric(x)), "the eigenvalues did not converge"))
 
 
@@ -154,7 +171,13 @@ def off_diagonal(x: Any, gap: Any) -> Any:
 
 @op
 def _svd(be, x):
-    """y = U, S, Vᵀ with x = U diag(S) Vᵀ;   gx from the parts inside and outside their spaces"""
+    """y = svd(x),  U = y[0],  W = y[2],  c = y[1][…, None],  r = y[1][…, None, :];
+    m = Uᵀ @ g[0],  k = W @ g[2]ᵀ,  d = gaps(y[1]²),
+    gx = U @ (diag(g[1]) + (m - mᵀ) d r + c (k - kᵀ) d) @ W
+    + ((g[0] - U @ m) / r) @ W + U @ ((g[2] - kᵀ @ W) / c)
+
+    x = U diag(s) W: the parts of the gradient inside and outside their spaces.
+    """
     found = guarded(
         lambda: be.linalg.svd(x, full_matrices=False), "the singular values did not converge"
     )

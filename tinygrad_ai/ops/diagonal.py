@@ -20,7 +20,7 @@ __all__ = [
 
 @op(view=True)
 def _diagonal(be, x, *, offset, dim1, dim2):
-    """y = x where index dim2 - index dim1 = offset;   gx = g there, 0 elsewhere"""
+    """y = diagonal(x, offset, dim1, dim2);   gx = undiagonal(g, offset, dim1, dim2, x_shape)"""
     return be.diagonal(x, offset, dim1, dim2)
 
 
@@ -31,7 +31,10 @@ def _(g, x_shape, *, offset, dim1, dim2):
 
 @op
 def _undiagonal(be, x, *, offset, dim1, dim2, shape):
-    """y = zeros with x on a diagonal;   gx = g on it"""
+    """y = undiagonal(x, offset, dim1, dim2, shape);   gx = diagonal(g, offset, dim1, dim2)
+
+    Zeros with x on a diagonal.
+    """
     y = be.zeros(shape, x.dtype)
     place = be.diagonal(be.arange(y.size).reshape(shape), offset, dim1, dim2)
     y.reshape(-1)[place] = x
@@ -45,7 +48,7 @@ def _(g, *, offset, dim1, dim2):
 
 @op
 def _tril(be, x, *, diagonal):
-    """y = x on and below a diagonal, 0 above;   gx = g there"""
+    """y = tril(x, diagonal);   gx = tril(g, diagonal)"""
     return be.tril(x, diagonal)
 
 
@@ -56,7 +59,7 @@ def _(g, *, diagonal):
 
 @op
 def _triu(be, x, *, diagonal):
-    """y = x on and above a diagonal, 0 below;   gx = g there"""
+    """y = triu(x, diagonal);   gx = triu(g, diagonal)"""
     return be.triu(x, diagonal)
 
 

@@ -12,7 +12,7 @@ from .arguments import raw
 
 @op
 def _dropout(be, x, *, keep, scale):
-    """y = scale x where `keep` holds, else 0;   gx = the same of g"""
+    """y = [keep] scale x;   gx = [keep] scale g"""
     return be.dropout(x, keep, scale)
 
 

@@ -17,7 +17,10 @@ __all__ = ["einsum", "kron", "tensordot"]
 
 @op(dtypes="promote")
 def _einsum(be, *xs, equation):
-    """y = Σ of products as the equation says;   each gx is the einsum of g and the others"""
+    """y = einsum(equation, xs);   gxs = einsum_grads(equation, g, xs)
+
+    Each gx is the einsum of g and the others.
+    """
     return be.einsum(equation, *xs, optimize=len(xs) > 2)
 
 

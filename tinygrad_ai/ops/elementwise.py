@@ -26,7 +26,7 @@ __all__ = [
 
 @op
 def abs(be, x):
-    """y = |x|;   gx = g sign x (0 at 0)"""
+    """y = |x|;   gx = g sign x"""
     return be.abs(x)
 
 
@@ -37,7 +37,7 @@ def _(g, x):
 
 @op
 def sign(be, x):
-    """y = -1, 0 or 1, and 0 for NaN;   gx = 0"""
+    """y = sign x;   gx = 0"""
     return x if x.dtype.kind == "b" else (x > 0).astype(x.dtype) - (x < 0).astype(x.dtype)
 
 
@@ -147,7 +147,7 @@ def _(g, y):
 
 @op(dtypes="promote")
 def maximum(be, a, b):
-    """y = max(a, b);   g goes to the larger, half to each where they are equal"""
+    """y = max(a, b);   ga = [a > b] g + [a = b] g / 2,  gb = [a < b] g + [a = b] g / 2"""
     return be.maximum(a, b)
 
 
@@ -158,7 +158,7 @@ def _(g, a, b):
 
 @op(dtypes="promote")
 def minimum(be, a, b):
-    """y = min(a, b);   g goes to the smaller, half to each where they are equal"""
+    """y = min(a, b);   ga = [a < b] g + [a = b] g / 2,  gb = [a > b] g + [a = b] g / 2"""
     return be.minimum(a, b)
 
 
@@ -174,7 +174,7 @@ def _larger(g: Any, a: Any, b: Any) -> Any:
 
 @op(dtypes="promote")
 def fmax(be, a, b):
-    """y = max(a, b), the other where one is NaN;   g goes to a where a >= b or b is NaN, else b"""
+    """y = fmax(a, b);   ga = [a >= b] g + [b != b] g,  gb = [a < b] g + [a != a] [b = b] g"""
     return be.fmax(a, b)
 
 
@@ -186,7 +186,7 @@ def _(g, a, b):
 
 @op(dtypes="promote")
 def fmin(be, a, b):
-    """y = min(a, b), the other where one is NaN;   g goes to a where a <= b or b is NaN, else b"""
+    """y = fmin(a, b);   ga = [a <= b] g + [b != b] g,  gb = [a > b] g + [a != a] [b = b] g"""
     return be.fmin(a, b)
 
 
@@ -198,7 +198,8 @@ def _(g, a, b):
 
 @op(dtypes="promote")
 def _clamp(be, x, low, high):
-    """y = min(max(x, low), high);   gx = g where low <= x <= high, glow and ghigh elsewhere"""
+    """y = min(max(x, low), high);
+    gx = [low <= x <= high] g,  glow = [x < low < high] g,  ghigh = [max(x, low) > high] g"""
     y = x if low is None else be.maximum(x, low)
     return y if high is None else be.minimum(y, high)
 
@@ -234,7 +235,8 @@ def clamp_max(input: Any, max: Any) -> Any:
 
 @op(dtypes="promote")
 def lerp(be, start, end, weight):
-    """y = start + w (end - start);   gstart = g (1 - w),  gend = g w,  gw = g (end - start)"""
+    """y = start + weight (end - start);
+    gstart = g (1 - weight),  gend = g weight,  gweight = g (end - start)"""
     return start + weight * (end - start)
 
 
@@ -267,7 +269,7 @@ def _(g, a, b):
 
 @op(dtypes="promote")
 def _addcmul(be, x, a, b, *, value):
-    """y = x + v a b;   gx = g,  ga = v g b,  gb = v g a"""
+    """y = x + value a b;   gx = g,  ga = value g b,  gb = value g a"""
     return x + value * a * b
 
 
@@ -278,7 +280,7 @@ def _(g, a, b, *, value):
 
 @op(dtypes="float")
 def _addcdiv(be, x, a, b, *, value):
-    """y = x + v a / b;   gx = g,  ga = v g / b,  gb = -v g a / b²"""
+    """y = x + value a / b;   gx = g,  ga = value g / b,  gb = -value g a / b²"""
     return x + value * (a / b)
 
 
@@ -299,7 +301,7 @@ def addcdiv(input: Any, tensor1: Any, tensor2: Any, *, value: float = 1) -> Any:
 
 @op
 def _nan_to_num(be, x, *, nan, posinf, neginf):
-    """y = x with NaN and infinities replaced;   gx = g where x is finite"""
+    """y = nan_to_num(x, nan, posinf, neginf);   gx = [-∞ < x < ∞] g"""
     return be.nan_to_num(x, nan=nan, posinf=posinf, neginf=neginf)
 
 
@@ -319,7 +321,7 @@ def nan_to_num(input: Any, nan: float | None = None, posinf: Any = None, neginf:
 
 @op(dtypes="float")
 def copysign(be, a, b):
-    """y = |a| with the sign of b;   ga = g y / a (0 at 0),  gb = 0"""
+    """y = copysign(a, b);   ga = [a != 0] g y / a,  gb = 0"""
     return be.copysign(a, b)
 
 

@@ -7,7 +7,10 @@ from ..autograd.op import op
 
 @op
 def _embedding(be, w, *, index, padding, by_frequency):
-    """y = w[index];   gw = for each row the sum of g where it was used (0 for padding)"""
+    """y = w[index];   gw = row_sums(g, index, padding, by_frequency, w_shape[0])
+
+    For each row of w the sum of g where it was used, 0 for padding.
+    """
     return be.embedding(w, index)
 
 
@@ -20,7 +23,8 @@ def _(g, w_shape, *, index, padding, by_frequency):
 
 @op
 def _embedding_grad(be, g, *, index, padding, by_frequency, rows):
-    """y[r] = Σ g where index = r;   gg = y[index]"""
+    """y = row_sums(g, index, padding, by_frequency, rows);
+    gg = row_uses(h, index, padding, by_frequency)"""
     return be.embedding_grad(g, index, padding, by_frequency, rows)
 
 
@@ -31,7 +35,11 @@ def _(h, *, index, padding, by_frequency, rows):
 
 @op
 def _embedding_back(be, h, *, index, padding, by_frequency):
-    """y = h[index], 0 at padding, divided by the index's frequency if asked;   gh as above"""
+    """y = row_uses(h, index, padding, by_frequency);
+    gh = row_sums(g, index, padding, by_frequency, h_shape[0])
+
+    y = h[index], 0 at padding, divided by the index's frequency if asked.
+    """
     y = h[index]
     if by_frequency:
         counts = be.bincount(index.reshape(-1))

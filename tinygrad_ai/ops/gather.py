@@ -22,7 +22,10 @@ __all__ = [
 
 @op
 def _gather(be, x, *, index, dim):
-    """y[i,j] = x[index[i,j], j] (for dim 0);   gx = zeros with g added at those places"""
+    """y = gathered(x, index, dim);   gx = scattered(g, index, dim, x_shape)
+
+    y[i, j] = x[index[i, j], j] for dim 0; gx is zeros with g added at those places.
+    """
     return x[places(be, index, dim)]
 
 
@@ -33,7 +36,10 @@ def _(g, x_shape, *, index, dim):
 
 @op
 def _scatter_sum(be, x, *, index, dim, shape):
-    """y = zeros with x added at index along dim;   gx = g gathered there"""
+    """y = scattered(x, index, dim, shape);   gx = grown(gathered(g, index, dim), x_shape)
+
+    Zeros with x added at index along dim.
+    """
     y = be.zeros(shape, x.dtype)
     where = places(be, index, dim)
     be.scatter_sum(y, where, x[tuple([slice(n) for n in index.shape])])

@@ -17,7 +17,7 @@ __all__: list[str] = []
 
 @op(view=True)
 def _getitem(be, x, *, index):
-    """y = x[index];   gx = zeros with g added at index"""
+    """y = x[index];   gx = put(g, index, x_shape)"""
     return x[index]
 
 
@@ -28,7 +28,7 @@ def _(g, x_shape, *, index):
 
 @op
 def _putitem(be, x, *, index, shape):
-    """y = zeros with x added at index;   gx = g[index]"""
+    """y = put(x, index, shape);   gx = g[index]"""
     y = be.zeros(shape, x.dtype)
     if is_basic(index):
         y[index] = x
@@ -44,7 +44,7 @@ def _(g, *, index):
 
 @op(dtypes="promote")
 def _setitem(be, x, v, *, index):
-    """y = x with v at index;   gx = g with 0 at index,  gv = g[index]"""
+    """y = assigned(x, index, v);   gx = assigned(g, index, 0),  gv = g[index]"""
     y = x.copy()
     y[index] = v
     return y

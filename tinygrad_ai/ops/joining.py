@@ -21,7 +21,7 @@ __all__ = [
 
 @op(dtypes="promote")
 def _cat(be, *xs, dim):
-    """y = all x one after the other along dim;   each gx = its part of g"""
+    """y = cat(xs, dim);   gxs = pieces(g, xs, dim)"""
     return be.concatenate(xs, axis=dim)
 
 
@@ -32,7 +32,7 @@ def _(g, xs_shape, *, dim):
 
 @op(view=True)
 def _split(be, x, *, sizes, dim):
-    """y = pieces of x along dim;   gx = their gradients one after the other"""
+    """y = split(x, sizes, dim);   gx = cat(g, dim)"""
     return tuple(_pieces(x, sizes, dim))
 
 

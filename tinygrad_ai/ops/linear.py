@@ -18,7 +18,10 @@ __all__ = ["linear"]
 
 @op(dtypes="same")
 def _linear(be, x, w, b=None, *, act=None):
-    """y = f(x wᵀ + b);   gz = g f'(y),  gx = gz w,  gw = gzᵀ x,  gb = Σ gz"""
+    """y = f(z),  z = x @ wᵀ + b;   gz = g f'(z),  gx = gz @ w,  gw = gzᵀ @ x,  gb = gz
+
+    The walk sums gz down to b's shape.
+    """
     return be.linear(x, w, b, act)
 
 
@@ -29,7 +32,11 @@ def _(g, y, x, w, needs, *, act):
 
 @op(dtypes="same")
 def _linear_z(be, x, w, b=None, *, act):
-    """y = f(z), z = x wᵀ + b;   gz = g f'(z), then as linear; z is kept because f' needs it"""
+    """y[0] = f(z),  y[1] = z,  z = x @ wᵀ + b;
+    gz = g[0] f'(z) + g[1],  gx = gz @ w,  gw = gzᵀ @ x,  gb = gz
+
+    As linear, for activations whose slope needs z.
+    """
     return be.linear_z(x, w, b, act)
 
 
@@ -54,7 +61,8 @@ def grads(g: Any, v: Any, x: Any, w: Any, needs: Any, act: str | None) -> tuple[
 
 @op(dtypes="same")
 def _linear_grad_x(be, g, v, w, *, act):
-    """y = gz w, gz = g f'(v);   ggz = h wᵀ,  gw = gzᵀ h,  then gg and gv through f'"""
+    """y = gz @ w,  gz = g slope(v);
+    d = h @ wᵀ,  gg = d slope(v),  gv = d g curvature(v),  gw = gzᵀ @ h"""
     return be.linear_grad_x(g, v, w, act)
 
 
@@ -67,7 +75,8 @@ def _(h, g, v, w, needs, *, act):
 
 @op(dtypes="same")
 def _linear_grad_w(be, g, v, x, *, act):
-    """y = gzᵀ x, and Σ gz, gz = g f'(v);   ggz = x hᵀ + h_b,  gx = gz h,  then gg, gv"""
+    """y[0] = rows(gz)ᵀ @ rows(x),  y[1] = down(gz),  gz = g slope(v);
+    d = x @ h[0]ᵀ + h[1],  gg = d slope(v),  gv = d g curvature(v),  gx = gz @ h[0]"""
     return be.linear_grad_w(g, v, x, act)
 
 

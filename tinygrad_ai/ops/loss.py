@@ -11,7 +11,12 @@ from .softmax import softmax
 
 @op
 def _cross_entropy(be, x, *, target, weight=None, ignore=-100, reduction="mean"):
-    """y = w (log Σ eˣ - x[target]) per row, their mean or sum;   gx = g w (softmax x - onehot)"""
+    """y = joined(w (ln (Σ eᶻ) - picked(z, target, ignore)), reduction),  z = x - max x,
+    w = row_weights(target, weight, ignore, reduction);
+    gx = g[…, None] w (eᶻ / Σ eᶻ - onehot(target, ignore, x_shape))
+
+    w is each row's weight, 0 where its label is ignored; for the mean over Σ w.
+    """
     return be.cross_entropy(x, target, weight, ignore, reduction)
 
 
@@ -23,7 +28,9 @@ def _(g, x, *, target, weight, ignore, reduction):
 
 @op
 def _cross_entropy_grad(be, g, x, *, target, weight=None, ignore=-100, reduction="mean"):
-    """y = g w (p - onehot), p = softmax x;   gg = Σ h w (p - onehot),  gx = g w p (h - Σ h p)"""
+    """y = g[…, None] w (p - t),  p = eᶻ / Σ eᶻ,  z = x - max x,
+    t = onehot(target, ignore, x_shape),  w = row_weights(target, weight, ignore, reduction);
+    gg = joined(Σ h w (p - t), reduction),  s = h g[…, None] w,  gx = p (s - Σ s p)"""
     return be.cross_entropy_grad(g, x, target, weight, ignore, reduction)
 
 

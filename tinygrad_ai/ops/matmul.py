@@ -17,7 +17,7 @@ __all__ = [
 
 @op(dtypes="same")
 def _matmul(be, a, b):
-    """y = a b, matrices in the last two dimensions;   ga = g bᵀ,  gb = aᵀ g"""
+    """y = a @ b;   ga = g @ bᵀ,  gb = aᵀ @ g"""
     return be.matmul(a, b)
 
 

@@ -19,7 +19,7 @@ __all__ = ["norm"]
 
 @op
 def _norm2(be, x, *, dim, keepdim):
-    """y = √Σ x²;   gx = g x / y (0 where y = 0)"""
+    """y = √(Σ x²);   gx = [y > 0] g x / y"""
     return be.sqrt(be.total(x * x, dim, keepdim))
 
 
@@ -32,7 +32,7 @@ def _(g, y, x, *, dim):
 
 @op
 def _norm_p(be, x, *, p, dim, keepdim):
-    """y = (Σ |x|ᵖ)^(1/p);   gx = g sign x |x|ᵖ⁻¹ / yᵖ⁻¹ (0 where y = 0)"""
+    """y = (Σ |x|ᵖ)^(1 / p);   gx = [y > 0] g (sign x) |x|ᵖ⁻¹ / yᵖ⁻¹"""
     return be.total(be.abs(x) ** p, dim, keepdim) ** (1 / p)
 
 

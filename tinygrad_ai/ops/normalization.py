@@ -8,7 +8,9 @@ from .reduce import mean, sum
 
 @op(dtypes="same")
 def _layer_norm(be, x, w=None, b=None, *, eps):
-    """y = x̂ w + b along rows, x̂ = (x - m) r, r = 1 / √(var + ε); m and r;   g: layer_norm_grad"""
+    """y[0] = x̂ w + b,  y[1] = m,  y[2] = r,  x̂ = (x - m) r,
+    m = mean x,  r = 1 / √(mean((x - m)²) + ε);   u = g[0] w,  gw = g[0] x̂,  gb = g[0],
+    gx = r (u - mean u - x̂ mean(u x̂)) + (g[1] - g[2] r² x̂) / n"""
     return be.layer_norm(x, w, b, eps)
 
 
@@ -31,7 +33,13 @@ def _(g, y, x, w, needs, *, eps):
 
 @op(dtypes="same")
 def _layer_norm_grad(be, g, x, w, m, r):
-    """y = (u - mean u - x̂ mean(u x̂)) r, u = g w;  Σ g x̂ and Σ g;   the product rule in each"""
+    """y[0] = r c,  y[1] = down(g x̂),  y[2] = down(g),  c = u - mean u - x̂ q,  q = mean(u x̂),
+    u = g w,  x̂ = (x - m) r;   k = r h[0],  a = mean(k x̂),  d = k - mean k - x̂ a,
+    gg = d w + x̂ h[1] + h[2],  gw = d g,  t = g h[1] - k q - u a,  gx = r t,  gm = -r Σ t,
+    gr = h[0] c + t (x - m)
+
+    down sums over all rows.
+    """
     return be.layer_norm_grad(g, x, w, m, r)
 
 

@@ -15,7 +15,7 @@ __all__: list[str] = []
 
 @op(dtypes="promote")
 def _pad(be, x, *, widths, value):
-    """y = x with `value` around it;   gx = the middle of g"""
+    """y = pad(x, widths, value);   gx = unpad(g, widths)"""
     return be.pad(x, widths, constant_values=value)
 
 

@@ -28,7 +28,7 @@ def spread(g: Any, shape: Any, dim: tuple[int, ...]) -> Any:
 
 @op
 def _sum(be, x, *, dim, keepdim):
-    """y = Σ x over dim;   gx = g everywhere"""
+    """y = Σ x;   gx = g"""
     return be.total(x, dim, keepdim)
 
 
@@ -39,7 +39,7 @@ def _(g, x_shape, *, dim):
 
 @op
 def _mean(be, x, *, dim, keepdim):
-    """y = Σ x / n over dim;   gx = g / n everywhere"""
+    """y = (Σ x) / n;   gx = g / n"""
     count = math.prod([x.shape[d] for d in dim])
     return (be.total(x, dim, keepdim) / (count or math.nan)).astype(x.dtype, copy=False)
 
@@ -51,7 +51,7 @@ def _(g, x_shape, *, dim):
 
 @op
 def _prod(be, x, *, dim, keepdim):
-    """y = Π x over dim;   gx = g times the product of the others"""
+    """y = Π x;   gx = g others(x, axis)"""
     return be.prod(x, axis=dim, keepdims=keepdim)
 
 
@@ -66,7 +66,7 @@ def _(g, y, x, *, dim, keepdim):
 
 @op
 def _amax(be, x, *, dim, keepdim):
-    """y = max x over dim;   gx = g shared evenly by all that are the maximum"""
+    """y = max x;   gx = g [x = y] / Σ [x = y]"""
     return be.max(x, axis=dim, keepdims=keepdim)
 
 
@@ -77,7 +77,7 @@ def _(g, y, x, *, dim):
 
 @op
 def _amin(be, x, *, dim, keepdim):
-    """y = min x over dim;   gx = g shared evenly by all that are the minimum"""
+    """y = min x;   gx = g [x = y] / Σ [x = y]"""
     return be.min(x, axis=dim, keepdims=keepdim)
 
 
@@ -96,7 +96,7 @@ def share(g: Any, y: Any, x: Any, dim: tuple[int, ...]) -> Any:
 
 @op
 def _select_along(be, x, *, index, dim, keepdim):
-    """y = x at one index along dim;   gx = g there, 0 elsewhere"""
+    """y = taken(x, index, dim);   gx = placed(g, index, dim, x_shape)"""
     y = be.take_along_axis(x, index, dim)
     return y if keepdim else y.squeeze(dim)
 
@@ -108,7 +108,7 @@ def _(g, x_shape, *, index, dim):
 
 @op
 def _place_along(be, x, *, index, dim, shape):
-    """y = zeros with x added at index along dim;   gx = g at index"""
+    """y = placed(x, index, dim, shape);   gx = taken(g, index, dim)"""
     y = be.zeros(shape, x.dtype)
     be.put_along_axis(y, index, x, dim)
     return y
@@ -281,7 +281,7 @@ def count_nonzero(input: Any, dim: Any = None) -> Any:
 
 @op(dtypes="float")
 def _logsumexp(be, x, *, dim, keepdim):
-    """y = log Σ eˣ over dim;   gx = g eˣ⁻ʸ"""
+    """y = m + ln (Σ eˣ⁻ᵐ),  m = max x;   gx = g eˣ⁻ʸ"""
     top = be.max(x, axis=dim, keepdims=True, initial=-math.inf)
     top = be.xp.where(be.isfinite(top), top, 0).astype(x.dtype)
     y = be.log(be.total(be.exp(x - top), dim, True)) + top

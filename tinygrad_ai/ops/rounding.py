@@ -18,25 +18,25 @@ __all__ = [
 
 @op
 def floor(be, x):
-    """y = the largest integer <= x;   gx = 0"""
+    """y = floor x;   gx = 0"""
     return be.floor(x) if x.dtype.kind == "f" else x
 
 
 @op
 def ceil(be, x):
-    """y = the smallest integer >= x;   gx = 0"""
+    """y = ceil x;   gx = 0"""
     return be.ceil(x) if x.dtype.kind == "f" else x
 
 
 @op
 def trunc(be, x):
-    """y = x without its fraction;   gx = 0"""
+    """y = trunc x;   gx = 0"""
     return be.trunc(x) if x.dtype.kind == "f" else x
 
 
 @op
 def _round(be, x, *, decimals):
-    """y = the nearest integer, ties to even;   gx = 0"""
+    """y = round(x, decimals);   gx = 0"""
     return be.round(x, decimals) if x.dtype.kind == "f" else x
 
 
@@ -65,13 +65,13 @@ def _(g):
 
 @op(dtypes="promote")
 def _floor_div(be, a, b):
-    """y = floor(a / b);   ga = gb = 0"""
+    """y = floor (a / b);   ga = 0,  gb = 0"""
     return be.floor_divide(a, b)
 
 
 @op(dtypes="promote")
 def _trunc_div(be, a, b):
-    """y = a / b without its fraction;   ga = gb = 0"""
+    """y = trunc (a / b);   ga = 0,  gb = 0"""
     y = be.trunc(a / b)
     return y.astype(be.result_type(a, b))
 

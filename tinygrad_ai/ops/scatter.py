@@ -24,7 +24,8 @@ __all__ = [
 
 @op(dtypes="same")
 def _scatter(be, x, src, *, index, dim):
-    """y = x with src at index along dim;   gx = g with 0 there,  gsrc = g gathered there"""
+    """y = replaced(x, src, index, dim);   gx = replaced(g, 0, index, dim),
+    gsrc = grown(gathered(g, index, dim), src_shape)"""
     y = x.copy()
     y[places(be, index, dim)] = src[tuple([slice(n) for n in index.shape])]
     return y
@@ -47,7 +48,8 @@ def raw_like(g: Any, index: Any) -> Any:
 
 @op(dtypes="same")
 def _scatter_add(be, x, src, *, index, dim):
-    """y = x with src added at index along dim;   gx = g,  gsrc = g gathered there"""
+    """y = x + scattered(src, index, dim, x_shape);
+    gx = g,  gsrc = grown(gathered(g, index, dim), src_shape)"""
     y = x.copy()
     be.scatter_sum(y, places(be, index, dim), src[tuple([slice(n) for n in index.shape])])
     return y
@@ -123,7 +125,12 @@ def _scatter_mean(x: Any, src: Any, index: Any, dim: int, reduce: str, include_s
 
 @op(dtypes="same")
 def _combine(be, x, src, *, index, dim, reduce):
-    """y = the product or extreme of x and all src at a place;   g shared by those that are it"""
+    """y = combined(x, src, index, dim, reduce);   gx = g part(x, y, c, reduce),
+    gsrc = gathered(g, index, dim) part(src, gathered(y, index, dim), d, reduce),
+    c = ties(x, src, y, index, dim),  d = gathered(c, index, dim)
+
+    The product or extreme of x and all src at a place; an extreme's g is shared by those that are.
+    """
     y = x.copy()
     be.combine_at(y, places(be, index, dim), src, reduce)
     return y
@@ -159,7 +166,7 @@ def index_copy(input: Any, dim: int, index: Any, source: Any) -> Any:
 
 @op(dtypes="promote")
 def _additem(be, x, v, *, index):
-    """y = x with v added at index, as often as it comes;   gx = g,  gv = g[index]"""
+    """y = x + put(v, index, x_shape);   gx = g,  gv = g[index]"""
     y = x.copy()
     be.scatter_sum(y, index, v)
     return y

@@ -16,7 +16,7 @@ NUMBERS = (bool, int, float)
 
 @op(dtypes="promote")
 def select(be, a, b, *, condition):
-    """y = a where the condition holds, else b;   ga = g there and 0 elsewhere, gb the reverse"""
+    """y = [condition] a + [¬condition] b;   ga = [condition] g,  gb = [¬condition] g"""
     return be.where(condition, a, b)
 
 

@@ -23,7 +23,7 @@ __all__ = [
 
 @op(view=True)
 def _reshape(be, x, *, shape):
-    """y = x's elements in row order in another shape;   gx = g in x's shape"""
+    """y = reshape(x, shape);   gx = reshape(g, x_shape)"""
     return x.reshape(shape)
 
 
@@ -34,7 +34,7 @@ def _(g, x_shape):
 
 @op(view=True)
 def _permute(be, x, *, dims):
-    """y's axis i is x's axis dims[i];   gx = g permuted back"""
+    """y = permute(x, dims);   gx = permute(g, argsort(dims))"""
     return x.transpose(dims)
 
 
@@ -45,7 +45,7 @@ def _(g, *, dims):
 
 @op(view=True)
 def _flip(be, x, *, dims):
-    """y = x in reverse order along dims;   gx = g in reverse order"""
+    """y = flip(x, dims);   gx = flip(g, dims)"""
     return be.flip(x, dims)
 
 
@@ -56,7 +56,7 @@ def _(g, *, dims):
 
 @op
 def _roll(be, x, *, shifts, dims):
-    """y = x moved cyclically by shifts;   gx = g moved back"""
+    """y = roll(x, shifts, dims);   gx = unroll(g, shifts, dims)"""
     return be.roll(x, shifts, dims)
 
 

@@ -15,7 +15,7 @@ __all__ = ["log_softmax", "softmax"]
 
 @op
 def _softmax(be, x, *, dim):
-    """y = eˣ / Σ eˣ;   gx = y (g - Σ g y)"""
+    """y = eᶻ / Σ eᶻ,  z = x - max x;   gx = y (g - Σ g y)"""
     return be.softmax(x, dim)
 
 
@@ -26,7 +26,7 @@ def _(g, y, *, dim):
 
 @op
 def _softmax_grad(be, g, p, *, dim):
-    """y = p (g - Σ g p);   gg = p (h - Σ h p),  gp = h (g - Σ g p) - g Σ h p"""
+    """y = p (g - Σ g p);   gg = p (h - Σ h p),  gp = h (g - Σ g p) - g (Σ h p)"""
     return be.softmax_grad(g, p, dim)
 
 
@@ -40,7 +40,7 @@ def _(h, g, p, needs, *, dim):
 
 @op
 def _log_softmax(be, x, *, dim):
-    """y = x - log Σ eˣ;   gx = g - eʸ Σ g"""
+    """y = z - ln (Σ eᶻ),  z = x - max x;   gx = g - eʸ (Σ g)"""
     return be.log_softmax(x, dim)
 
 
@@ -51,7 +51,7 @@ def _(g, y, *, dim):
 
 @op
 def _log_softmax_grad(be, g, z, *, dim):
-    """y = g - eᶻ Σ g;   gg = h - Σ h eᶻ,  gz = -h eᶻ Σ g"""
+    """y = g - eᶻ (Σ g);   gg = h - Σ h eᶻ,  gz = -h eᶻ (Σ g)"""
     return be.log_softmax_grad(g, z, dim)
 
 

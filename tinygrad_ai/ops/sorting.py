@@ -25,7 +25,7 @@ __all__ = [
 
 @op
 def _take_along(be, x, *, index, dim):
-    """y = x at several indices along dim;   gx = g added at those places"""
+    """y = taken(x, index, dim);   gx = placed(g, index, dim, x_shape)"""
     return be.take_along_axis(x, index, dim)
 
 

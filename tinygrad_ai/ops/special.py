@@ -61,7 +61,10 @@ def _(g, x):
 
 @op(dtypes="float")
 def digamma(be, x):
-    """y = ψ(x) = Γ'(x) / Γ(x);   gx = g ψ₁(x)"""
+    """y = ψ(x);   gx = g polygamma(1, x)
+
+    ψ(x) = Γ'(x) / Γ(x)
+    """
     return be.digamma(x)
 
 
@@ -72,7 +75,10 @@ def _(g, x):
 
 @op(dtypes="float")
 def _polygamma(be, x, *, n):
-    """y = ψₙ(x), the n-th derivative of ψ;   gx = g ψₙ₊₁(x)"""
+    """y = polygamma(n, x);   gx = g polygamma(n + 1, x)
+
+    The n-th derivative of ψ.
+    """
     return be.polygamma(n, x)
 
 
@@ -94,7 +100,7 @@ def mvlgamma(input, p):
 
 @op(dtypes="float")
 def xlogy(be, a, b):
-    """y = a ln b, 0 where a = 0;   ga = g ln b (0 where a = 0 and b <= 0),  gb = g a / b"""
+    """y = [a != 0] a ln b;   ga = [a != 0] g ln b,  gb = g a / b"""
     return be.xlogy(a, b)
 
 
@@ -106,7 +112,7 @@ def _(g, a, b, needs):
 
 @op(dtypes="float")
 def _logit(be, x, *, eps):
-    """y = ln (x / (1 - x)), x clamped to [ε, 1 - ε];   gx = g / (x (1 - x)), 0 where clamped"""
+    """y = ln (c / (1 - c)),  c = min(max(x, ε), 1 - ε);   gx = [ε <= x <= 1 - ε] g / (x (1 - x))"""
     z = x if eps is None else be.clip(x, eps, 1 - eps)
     return be.log(z / (1 - z))
 

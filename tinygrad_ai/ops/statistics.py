@@ -24,7 +24,7 @@ class WithMean(NamedTuple):
 
 @op
 def _var(be, x, *, dim, correction, keepdim):
-    """y = Σ (x - mean)² / (n - c);   gx = 2 g (x - mean) / (n - c)"""
+    """y = (Σ (x - mean x)²) / (n - correction);   gx = 2 g (x - mean x) / (n - correction)"""
     count = math.prod([x.shape[d] for d in dim])
     centred = x - be.total(x, dim, True) / (count or math.nan)
     return (be.total(centred * centred, dim, keepdim) / _freedom(count, correction)).astype(x.dtype)
@@ -39,7 +39,8 @@ def _(g, x, *, dim, correction):
 
 @op
 def _std(be, x, *, dim, correction, keepdim):
-    """y = √(Σ (x - mean)² / (n - c));   gx = g (x - mean) / ((n - c) y), 0 where y = 0"""
+    """y = √((Σ (x - mean x)²) / (n - correction));
+    gx = [y > 0] g (x - mean x) / ((n - correction) y)"""
     return be.sqrt(_var.forward(be, x, dim=dim, correction=correction, keepdim=keepdim))
 
 

@@ -85,7 +85,7 @@ def _(g, x):
 
 @op(dtypes="float")
 def atan2(be, a, b):
-    """y = the angle of (b, a);   ga = g b / (a² + b²),  gb = -g a / (a² + b²); 0 at the origin"""
+    """y = atan2(a, b);   ga = [r > 0] g b / r,  gb = -[r > 0] g a / r,  r = a² + b²"""
     return be.arctan2(a, b)
 
 
@@ -164,7 +164,7 @@ def _(g, y, a, b):
 
 @op(dtypes="float")
 def sinc(be, x):
-    """y = sin πx / πx, 1 at 0;   gx = g (cos πx - y) / x, 0 at 0"""
+    """y = sinc(x);   gx = [x != 0] g (cos(πx) - y) / x"""
     return be.sinc(x)
 
 

@@ -7,7 +7,10 @@ from ..autograd.op import op
 
 @op(view=True)
 def _windows(be, x, *, size, stride, dilation):
-    """y (N, C, out..., size...) = the windows of x (N, C, ...);   gx = g added back"""
+    """y = windows(x, size, stride, dilation);   gx = unwindow(g, x_shape, stride, dilation)
+
+    x (N, C, ...) gives y (N, C, out..., size...).
+    """
     return be.windows(x, size, stride, dilation)
 
 
@@ -18,7 +21,11 @@ def _(g, x_shape, *, size, stride, dilation):
 
 @op
 def _unwindow(be, w, *, size, stride, dilation):
-    """y (N, C, ...) = windows added where they came from;   gw = the windows of g"""
+    """y = unwindow(w, size, stride, dilation);
+    gw = trimmed(windows(g, w_shape, stride, dilation), w_shape)
+
+    Windows added where they came from: y (N, C, ...).
+    """
     return be.unwindow(w, (*w.shape[:2], *size), stride, dilation)
 
 

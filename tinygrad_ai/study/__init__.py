@@ -11,6 +11,7 @@ from typing import Any
 
 NAMES = {  # each name, and the module it is in
     "definitions": "formula",
+    "explain": "explain",
     "grade": "exercises.grading",
     "graph": "page.graph",
     "graph_recorder": "page.recorder",
@@ -18,7 +19,9 @@ NAMES = {  # each name, and the module it is in
     "quiz": "exercises.quiz",
     "record": "watched",
     "taken_apart": "watched",
+    "to_source": "source",
     "watch": "watch",
+    "why": "why",
 }
 __all__ = sorted(NAMES)
 

@@ -10,8 +10,13 @@ The notation is that of the docstrings:
 - eˣ, x², aᵇ⁻¹ and e^(y²) are powers. √, ln, sin, sign, ... take what follows: one factor.
 - Σ, Π, max, min and mean without a parenthesis reduce all that follows up to the next + or -,
   along the op's dimension.
-- [x > 0] is 1 where that holds and 0 elsewhere (Iverson, 1962); x[index] takes elements.
-- f(x), f'(x) and f''(x) are the activation named by the attribute `act` and its derivatives.
+- [x > 0] is 1 where that holds and 0 elsewhere (Iverson, 1962); x[index] takes elements, and
+  x[…, None] adds a dimension, as in NumPy.
+- f(x) and f'(x) are the activation named by the attribute `act` and its slope.
+- An op with an input g calls its incoming gradient h. Several results are y[0], y[1], ... with
+  gradients g[0], g[1], ...; several inputs `*xs` have the gradients gxs.
+- Other names are defined beside, wherever they stand, or are words of vocabulary.py.
+- The formulas are the docstring's first paragraph; what it says in words stands below.
 """
 
 from __future__ import annotations
@@ -22,7 +27,7 @@ from typing import Any
 
 from ..errors import ArgumentError
 
-POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵃᵇˣʸᶻᵖⁿᵀ", "0123456789+-abxyzpnT", strict=True))
+POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵃᵇˣʸᶻᵐᵖⁿᵀ", "0123456789+-abxyzmpnT", strict=True))
 FUNCTIONS = {
     "ln", "log₁₀", "log₂", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh",
     "tanh", "arsinh", "arcosh", "artanh", "sign", "σ", "erf", "erf⁻¹", "floor", "ceil", "trunc",
@@ -30,12 +35,12 @@ FUNCTIONS = {
 }  # fmt: skip
 REDUCTIONS = {"Σ", "Π", "max", "min", "mean"}
 COMPARISONS = ("<=", ">=", "!=", "<", ">", "=")
-STARTS = ["word", "number", "(", "[", "|", "√", "Σ", "Π"]
+STARTS = ["word", "number", "(", "[", "|", "√", "Σ", "Π", "¬"]
 
 TOKEN = re.compile(
-    r"(?P<space>\s*)(?:(?P<number>\d+(?:\.\d+)?)|(?P<power>[" + "".join(POWERS) + r"]+)"
+    r"(?P<space>\s*)(?:(?P<number>\d+(?:\.\d+)?|[…:])|(?P<power>[" + "".join(POWERS) + r"]+)"
     r"|(?P<word>erf⁻¹|log₁₀|log₂|x̂|[A-Za-z_][A-Za-z0-9_]*'*|[α-ωΓ∞][₀-₉]*'*)"
-    r"|(?P<mark><=|>=|!=|[-+/@^()\[\]|,=<>√ΣΠ]))"
+    r"|(?P<mark><=|>=|!=|[-+/@^()\[\]|,=<>√ΣΠ¬]))"
 )
 DEFINITION = re.compile(r"(?:^|[;,])\s*([^\s=<>;,()]+) = ")
 
@@ -63,7 +68,7 @@ def definitions(text: str) -> dict[str, Term]:
     """
     line = " ".join(text.strip().split("\n\n")[0].split())
     marks = list(DEFINITION.finditer(line))
-    ends = [m.start() for m in marks[1:]] + [len(line)]
+    ends = [m.start() for m in marks[1:]] + [len(line)] * bool(marks)
     return {m[1]: expression(line[m.end() : end]) for m, end in zip(marks, ends, strict=True)}
 
 
@@ -167,12 +172,16 @@ class Reader:
             return Term("apply", "abs", (found,))
         if token.kind == "[":
             return self.bracket()
+        if token.kind == "¬":
+            return Term("not", "¬", (self.factor(),))
         return self.word(token.text)
 
     def word(self, name: str) -> Term:
         if self.next.kind == "(" and not self.next.spaced and name != "√":
             self.take("(")
-            return Term("apply", name, self.several(")"))
+            parts = self.several(")")
+            one = name in REDUCTIONS and len(parts) == 1
+            return Term("reduce" if one else "apply", name, parts)
         if name in REDUCTIONS and self.starts():
             return Term("reduce", name, (self.product(),))
         if name in FUNCTIONS:

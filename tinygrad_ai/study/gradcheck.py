@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from functools import partial
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..autograd.gradcheck import Case, Tolerance, check_fully, derivative
@@ -40,7 +41,8 @@ def main(names: Sequence[str], all: bool = False) -> int:
             except GradcheckError as wrong:
                 errors.append("[red]wrong[/red]")
                 failures.append(f"{op.name}, order {order}: {wrong}")
-        table.add_row(op.name, (op.__doc__ or "").split(";")[0], *errors)
+        formula = " ".join((op.__doc__ or "").split(";")[0].split())
+        table.add_row(op.name, escape(formula), *errors)
     console.print(table)
     for failure in failures:
         console.print(failure, style="red", markup=False)

@@ -131,6 +131,10 @@ class _Quiet(Walk):
         if node.op is None:
             self.leaves[node] = g
 
+    def add(self, node: Node, g: Any) -> None:
+        self.own.discard(node.id)  # what a rule gave stays as it was, in its pull
+        super().add(node, g)
+
     def call_hooks(self, node: Node, g: Any) -> Any:
         hooks = node.hooks or {}
         node.hooks = {k: h for k, h in hooks.items() if h is not RETAIN}
