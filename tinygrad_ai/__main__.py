@@ -12,7 +12,10 @@ from .errors import TinygradError
 COMMANDS = {
     "train": (".train.command", "train the network 784-1024-10 on handwritten digits"),
     "predict": (".train.predict", "classify pictures with a trained network"),
-    "gradcheck": (".study.gradcheck", "check every op's derivatives numerically"),
+    "gradcheck": (
+        ".study.gradcheck",
+        "check derivatives numerically, of ops or of FILE.py:f",
+    ),
     "bench": (".bench", "measure speed and memory beside PyTorch, JAX and NumPy"),
     "info": (".info", "versions, threads, and which accelerators are there"),
 }

@@ -3,12 +3,17 @@ each is loaded when it is first used."""
 
 from __future__ import annotations
 
+import sys
 from difflib import get_close_matches
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 NAMES = {  # each name, and the module it is in
     "definitions": "formula",
+    "gradcheck": "doctor",
+    "likeness": "likeness",
+    "parity": "parity",
     "record": "watched",
     "taken_apart": "watched",
 }
@@ -25,3 +30,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return [*globals(), *NAMES]
+
+
+class _Room(ModuleType):
+    """This package: a name of the table stays the function, though a module has the same name.
+    (An import binds the module's name here.)"""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in NAMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Room
