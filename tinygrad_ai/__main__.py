@@ -12,7 +12,7 @@ from .errors import TinygradError
 COMMANDS = {
     "train": (".train.command", "train the network 784-1024-10 on handwritten digits"),
     "predict": (".train.predict", "classify pictures with a trained network"),
-    "gradcheck": (".study.gradcheck", "check every op's derivatives numerically"),
+    "gradcheck": (".study.gradcheck", "check derivatives numerically, of ops or of FILE.py:f"),
     "graph": (".study.page.command", "draw the graph of a training run as a page"),
     "exercise": (".study.exercises.command", "write a rule for an op, and have it graded"),
     "quiz": (".study.exercises.quiz_command", "find the fault planted in a training run"),

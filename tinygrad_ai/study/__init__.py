@@ -12,10 +12,13 @@ from typing import Any
 NAMES = {  # each name, and the module it is in
     "definitions": "formula",
     "explain": "explain",
+    "gradcheck": "doctor",
     "grade": "exercises.grading",
     "graph": "page.graph",
     "graph_recorder": "page.recorder",
+    "likeness": "likeness",
     "lint": "lint",
+    "parity": "parity",
     "quiz": "exercises.quiz",
     "record": "watched",
     "taken_apart": "watched",
@@ -39,12 +42,15 @@ def __dir__() -> list[str]:
 
 
 class _Study(ModuleType):
-    """Where a module has the name of what it is for, as lint.lint, that name means the function:
-    import would put the module there."""
+    """A name of the table means the function, though a module has the same name: an import would
+    put that module here."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        own = isinstance(value, ModuleType) and NAMES.get(name) == name
-        super().__setattr__(name, getattr(value, name) if own else value)
+        if isinstance(value, ModuleType) and name in NAMES:
+            if NAMES[name] != name:
+                return
+            value = getattr(value, name)
+        super().__setattr__(name, value)
 
 
 sys.modules[__name__].__class__ = _Study
