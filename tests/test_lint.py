@@ -205,18 +205,24 @@ def attached(monkeypatch: pytest.MonkeyPatch) -> Iterator[Attached]:
         watching.__exit__()
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-LOOPS = [p for p in PAGES if "zero_grad()" in p.read_text() and p.name != "study.md"]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+def blocks(source: Path) -> list[str]:
+    """The programs of a page, or the one of a script."""
+    text = source.read_text()
+    if source.suffix == ".py":
+        return [text]
+    return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("source", [*LOOPS, *EXAMPLES], ids=lambda p: p.name)
+PLACES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")]
+LOOPS = [p for p in sorted(PLACES) if "zero_grad()" in "".join(blocks(p)) and p.name != "study.md"]
+
+
+@pytest.mark.parametrize("source", LOOPS, ids=lambda p: p.name)
 def test_our_own_loops_are_clean(source: Path, attached: Attached) -> None:
-    text, names = source.read_text(), {"__name__": "__main__"}
-    blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    for block in blocks if source.suffix == ".md" else [text]:
+    names = {"__name__": "__main__"}
+    for block in blocks(source):
         exec(compile(block, str(source), "exec"), names)
-    assert attached.found or source.suffix == ".py"
+    assert attached.found
     for _, report in attached.found.values():
         assert report.steps and not report, str(report)
 

@@ -77,7 +77,7 @@ def test_the_items_of_an_mlp() -> None:
     linear = structure.items[3]
     assert [(i.name, i.source) for i in linear.inputs] == [("x", 0), ("w", 1), ("b", 2)]
     assert linear.shape == (4, 16) and linear.dtype == "float32"
-    assert linear.formula.startswith("y = f(x wᵀ + b); gz = g f'(y)")
+    assert linear.formula.startswith("y = f(z), z = x @ wᵀ + b; gz = g f'(z)")
     assert linear.attrs == {"act": "'relu'"}
     assert structure.items[7].attrs["target"].startswith("int64 (4,)")
     assert re.search(r"test_page\.py:\d+$", linear.place) and "CrossEntropyLoss" in linear.code

@@ -43,7 +43,7 @@ def test_a_click_opens_the_panel(browser: Browser, trained: Graph) -> None:
         tab.click("3")
         panel = tab.text("#panel")
         assert panel.startswith("linear")
-        for part in ("y = f(x wᵀ + b)", "gz = g f'(y)", "(8, 32)", "'relu'", "rule 3 of 3",
+        for part in ("y = f(z), z = x @ wᵀ + b", "gz = g f'(z)", "(8, 32)", "'relu'", "rule 3 of 3",
                      "loss = nn.CrossEntropyLoss()(model(x), labels)", "page_help.py:",
                      "fc1.weight (leaf) (32, 784)", "mean ± std", "zeros"):  # fmt: skip
             assert part in panel
@@ -194,7 +194,7 @@ def test_play_walks_back_in_the_order_of_the_pass(browser: Browser, trained: Gra
         rings, texts, fills, buttons = zip(*tab.js("page.ticks"), strict=True)
         assert rings == (*walk, None)
         assert texts[0].startswith("1 / 3  cross_entropy") and texts[1].startswith("2 / 3  linear")
-        assert "gw = gzᵀ x" in texts[1] and texts[3] == ""
+        assert "gw = gzᵀ @ x" in texts[1] and texts[3] == ""
         assert fills == (None, None, full, full)  # a gradient has its colour once it is there
         assert buttons == ("❚❚ Pause",) * 3 + ("▶ Play backward",)
         tab.page.keyboard.press("p")

@@ -86,7 +86,8 @@ WALK = [
 
 OPTIMIZERS = [
     optimizer("the step is counted twice", "adam:Adam.update_all",
-              'advance_all([s["step"] for s in states])', '[n + 1 for n in advance_all([s["step"] for s in states])]', "Adam"),
+              't=advance_all([s["step"] for s in states])',
+              't=[n + 1 for n in advance_all([s["step"] for s in states])]', "Adam"),
     optimizer("one beta for both moments", "adam:Adam.update_all", 'beta2=group["betas"][1]',
               'beta2=group["betas"][0]', "Adam"),
     optimizer("off by one eps", "adam:Adam.update_all", 'eps=group["eps"]',
