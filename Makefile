@@ -27,8 +27,7 @@ bench: $(VENV)/.bench
 
 # On a machine with a GPU, without network: with the packages that its own Python has.
 gpu:
-	$(PYTHON) -m venv --system-site-packages --without-pip build/gpu
-	build/gpu/bin/python -m benchmarks.gpu $(ARGS)
+	$(PYTHON) -m benchmarks.gpu $(ARGS)
 
 # The kernels' tests in a copy of the tree, built to stop at the first wrong access or overflow.
 SANITIZED := build/sanitize

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,12 +64,12 @@ PHASES = (
         100, {"TINYGRAD_AI_CUDA": "require", "TINYGRAD_AI_NATIVE": "require"},
     ),
     Phase("info", (*PYTHON, "tinygrad_ai", "info"), 15),
-    Phase("the linear layer's kernels", (*TEST, "tests/test_cuda_linear.py"), 40, GPU),
+    Phase("the linear layer's kernels", (*TEST, "-k", "gpu", "tests/test_cuda_linear.py"), 40, GPU),
     Phase("the other kernels", (*TEST, "-m", "gpu", "tests/test_cuda_kernels.py"), 50, GPU),
     Phase("attention", (*TEST, "-k", "gpu", "tests/test_cuda_attention.py"), 25, GPU),
     Phase("a captured step", (*TEST, "tests/test_cuda_graph.py"), 25, GPU),
     Phase(
-        "the backend", (*TEST, "-n", "4", "tests/test_cuda_ops.py", "tests/test_cuda_backend.py",
+        "the backend", (*TEST, "-n", "12", "tests/test_cuda_ops.py", "tests/test_cuda_backend.py",
                         "tests/test_cuda_ways.py", "tests/test_cuda_train.py", "tests/test_amp.py"),
         70, GPU,
     ),
@@ -85,21 +86,30 @@ def run(phase: Phase) -> Outcome:
         file = Path(folder) / "figures.json"
         variables = {**os.environ, **phase.variables, FIGURES: str(file)}
         try:
-            done = subprocess.run(
-                phase.command, cwd=ROOT, env=variables, timeout=phase.seconds, text=True,
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, errors="replace",
-            )  # fmt: skip
-            state, said = "failed" if done.returncode else "passed", done.stdout
-        except subprocess.TimeoutExpired as error:
-            state, said = "too long", _text(error.stdout)
+            code, said = ended(phase.command, phase.seconds, variables)
+            state = "too long" if code is None else "failed" if code else "passed"
         except FileNotFoundError:
             state, said = "missing", f"{phase.command[0]} is not installed"
         figures = json.loads(file.read_text()) if file.exists() else {}
     return Outcome(phase.name, state, time.monotonic() - start, said[-TAIL:], figures)
 
 
-def _text(said: Any) -> str:
-    return said.decode(errors="replace") if isinstance(said, bytes) else said or ""
+def ended(
+    command: tuple[str, ...], seconds: float, variables: dict[str, str]
+) -> tuple[int | None, str]:
+    """A command's exit code and what it said; None if it took too long, and then all that it
+    started is stopped, too: nothing may disturb the next."""
+    with subprocess.Popen(
+        command, cwd=ROOT, env=variables, text=True, errors="replace", start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        try:
+            said, _ = process.communicate(timeout=seconds)
+            return process.returncode, said
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            said, _ = process.communicate()
+            return None, said
 
 
 def machine() -> dict[str, str]:

@@ -249,8 +249,8 @@ class Nvrtc:
     def getCUBIN(self, program: int) -> bytes:
         return self.text("CUBIN", program)
 
-    def getPTX(self, program: int) -> str:
-        return self.text("PTX", program)[:-1].decode()
+    def getPTX(self, program: int) -> bytes:  # as CuPy's
+        return self.text("PTX", program)[:-1]
 
     def getProgramLog(self, program: int) -> str:
         return self.text("ProgramLog", program)[:-1].decode()

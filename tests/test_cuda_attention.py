@@ -36,12 +36,12 @@ def compiled() -> Any:
 @pytest.fixture(
     scope="module", params=WAYS_TO_RUN if isinstance(GPU, str) else [*WAYS_TO_RUN, "gpu"]
 )
-def cuda(request: pytest.FixtureRequest, compiled: Any) -> Any:
+def cuda(request: pytest.FixtureRequest) -> Any:
     if request.param == "gpu":
         return GPU
     if request.param == "simulator behind a driver":
         return Simulated(module_behind_a_driver())
-    return Simulated(compiled)
+    return Simulated(request.getfixturevalue("compiled"))
 
 
 def normal(*shape: int, dtype: str, seed: int, size: float = 1.0) -> np.ndarray:

@@ -106,3 +106,9 @@ def test_products_beside_layers(cuda: list[str]) -> None:
                 got = [ta.tensor(v, device="cuda") for v in (ours, mine)]
                 np.testing.assert_allclose(ta.matmul(*got).cpu().numpy(), x @ b, atol=1e-12)
     F.linear(*[ta.ones(2, 3, device="cuda")] * 2)
+
+
+def test_stacks_of_nothing(cuda: list[str]) -> None:
+    y = ta.matmul(ta.ones(2, 0, 3, device="cuda"), ta.ones(2, 3, 4, device="cuda"))
+    assert y.shape == (2, 0, 4)
+    F.linear(*[ta.ones(2, 3, device="cuda")] * 2)

@@ -95,7 +95,7 @@ def test_moments(cuda: Entries) -> None:
 
 def test_a_base_moves_the_numbers(cuda: Entries) -> None:
     """A captured graph reads there how far it has come."""
-    base = cuda.far(np.array([3], np.uint64))
+    base = cuda.far(np.array([3, 0], np.uint64))
     moved = Start(7, 10, cuda.be.address_of(base))
     for name, args in [
         ("random_words", (9,)), ("uniform", ((9,), "float32")), ("uniform", ((9,), "float64")),
@@ -105,6 +105,8 @@ def test_a_base_moves_the_numbers(cuda: Entries) -> None:
         assert draw(moved, *args).tolist() == draw(Start(7, 13), *args).tolist()
     base[0] = 2**64 - 10  # it wraps around
     assert cuda.be.random_words(moved, 9).tolist() == cuda.be.random_words(Start(7, 0), 9).tolist()
+    base[1] = 2**64 - 2  # another key
+    assert cuda.be.random_words(moved, 9).tolist() == cuda.be.random_words(Start(5, 0), 9).tolist()
     with pytest.raises(ta.errors.DeviceError, match="in a captured graph"):
         cuda.off["random_words"](moved, 9)
 

@@ -3,7 +3,9 @@ with the kernels of the simulator's module, and on a GPU where there is one."""
 
 from __future__ import annotations
 
+import gc
 import os
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -248,6 +250,7 @@ CHANGES: dict[str, tuple[Callable[[Run], Any], str]] = {
     "momentum": (lambda r: r.optimizer.param_groups[0].update(momentum=0.5), "momentum changed"),
     "params": (lambda r: r.optimizer.param_groups[0]["params"].pop(), "params changed"),
     "state": (lambda r: r.optimizer.load_state_dict(r.optimizer.state_dict()), "another state"),
+    "moments": (lambda r: r.optimizer.state.clear(), "another state"),
     "memory": (lambda r: setattr(r.model[0].weight, "data", ta.ones(5, 6).cuda()), "other memory"),
 }
 
@@ -266,6 +269,49 @@ def test_what_must_not_change(cuda: None, name: str) -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_another_seed_after_the_capture(cuda: None) -> None:
+    """The random numbers are those of a plain loop that was given the seed then."""
+    found = []
+    for warmup in (None, 1):
+        run = Run(sgd, drop=0.5, warmup=warmup)
+        run.losses(3)
+        for seed in (1, 2, 1):
+            ta.manual_seed(seed)
+            found.append(run.losses(2))
+        state = ta.cuda.get_rng_state()
+        ta.manual_seed(9)
+        ta.cuda.set_rng_state(state)
+        found.append(run.losses(2))
+    assert found[:4] == found[4:]
+
+
+def test_numbers_of_the_host(cuda: None) -> None:
+    x = ta.ones(3, device="cuda")
+    work = ta.cuda.make_graphed_step(lambda x: x * ta.tensor([1.0, 2, 3], device="cuda"), x, 1)
+    work(x)
+    with pytest.raises(CaptureError, match="numbers of the host go to the GPU"):
+        work(x)
+
+
+def test_a_capture_that_is_stopped(cuda: None) -> None:
+    run, stops = Run(lambda p: ta.optim.Adam(p, lr=0.05)), [0, 0, 1]
+    plain = run.step
+
+    def step(x: Any, y: Any) -> Any:
+        loss = plain(x, y)
+        if stops.pop(0):
+            raise KeyboardInterrupt
+        return loss
+
+    work = ta.cuda.make_graphed_step(step, run.batches[0], warmup=2)
+    for batch in run.batches[:2]:
+        work(*batch)
+    with pytest.raises(KeyboardInterrupt):
+        work(*run.batches[2])
+    assert run.model[0].weight.grad is None
+    nothing_lost(run)
+
+
 def test_a_replay_counts_as_a_change(cuda: None) -> None:
     run = Run(sgd, warmup=1)
     for batch in run.batches[:3]:
@@ -276,10 +322,24 @@ def test_a_replay_counts_as_a_change(cuda: None) -> None:
         loss.backward()
 
 
-def test_what_the_graph_reads_is_kept(cuda: None) -> None:
-    import gc
-    import weakref
+def test_what_is_read_past_the_ops_is_kept(cuda: None) -> None:
+    """In a tuple of indices, and as the source of a copy."""
+    held = [ta.tensor([2, 0], device="cuda"), ta.full((3,), 5.0, device="cuda")]
+    alive = [weakref.ref(t.array) for t in held]
+    x, out = ta.arange(12.0).reshape(3, 4).cuda(), ta.zeros(3, device="cuda")
 
+    def step(x: Any) -> Any:
+        out.copy_(held[1])
+        return x[held[0], 1] + out.sum()
+
+    work = ta.cuda.make_graphed_step(step, x, warmup=1)
+    wanted = [work(x).tolist(), work(x).tolist()][1]
+    held[:] = [ta.zeros(1), ta.zeros(1)]
+    gc.collect()
+    assert all([a() is not None for a in alive]) and work(x).tolist() == wanted
+
+
+def test_what_the_graph_reads_is_kept(cuda: None) -> None:
     holder = [ta.full((3,), 2.0, device="cuda")]
     alive = weakref.ref(holder[0].array)
     x = ta.ones(3, device="cuda")

@@ -281,8 +281,8 @@ class Counting:
     def getCUBIN(self, program: int) -> bytes:
         return b"cubin"
 
-    def getPTX(self, program: int) -> str:
-        return "ptx"
+    def getPTX(self, program: int) -> bytes:
+        return b"ptx"
 
     def destroyProgram(self, program: int) -> None:
         pass

@@ -8,7 +8,7 @@ a pool of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from traceback import walk_tb
 from typing import Any
@@ -20,8 +20,8 @@ from .errors import ArgumentError, CaptureError, ShapeError, TinygradError
 from .tensor import Tensor, wrap
 
 REASONS = (
-    "item(), print, int() and the like wait for the GPU; optimizers besides SGD, Adam, AdamW and "
-    "RMSprop, and products of matrices other than a layer's, cannot be captured"
+    "item(), print, int() and the like wait for the GPU; tensors of numbers of the host's, einsum, "
+    "convolutions and optimizers besides SGD, Adam, AdamW and RMSprop cannot be captured"
 )
 
 
@@ -32,7 +32,7 @@ def make_graphed_step(
 
     It takes GPU tensors shaped as `sample_inputs` and gives tensors without history. The first
     `warmup` calls are plain training steps, with the same kernels; the next captures. So all
-    losses are those of the plain loop, bit for bit without dropout.
+    losses are those of a plain loop with the same kernels, bit for bit.
 
         def step(x, y):
             optimizer.zero_grad()
@@ -71,7 +71,7 @@ class GraphedStep:
         with self.gpu:
             if self.warmup:
                 self.warmup -= 1
-                with fused_cuda_linear.products(True):
+                with fused_cuda_linear.capturable():
                     return each(self.step_fn(*self.inputs), Tensor.detach)
             if self.graph is None:
                 self.capture()
@@ -99,21 +99,22 @@ class GraphedStep:
         with (
             stream,
             cupy.cuda.using_allocator(self.pool.malloc),
-            fused_cuda_linear.products(True),
+            fused_cuda_linear.capturable(),
             capture.capturing(self.be) as self.numbers,
         ):
             stream.begin_capture()
             state.observers = (*before, self.seen)
             try:
                 self.outputs = each(self.step_fn(*self.inputs), Tensor.detach)
-            except Exception as error:
+                self.graph = stream.end_capture()
+            except BaseException as error:
                 with suppress(Exception):  # it is broken already, and this says so again
                     stream.end_capture()
                 self.seen.forget_gradients()
-                raise refused(error) from error
+                found = refused(error)
+                raise found from (None if found is error else error)
             finally:
                 state.observers = before
-            self.graph = stream.end_capture()
         self.written = [w.ref() for w in storage.written.values() if w.tick < start]
 
     def replay(self) -> Any:
@@ -134,7 +135,7 @@ class Seen:
         self.leaves: dict[int, tuple[Tensor, Any]] = {}
 
     def forward(self, op: Any, run: Any, args: Any, attrs: Any) -> Any:
-        for value in (*args, *attrs.values()):
+        for value in flat((args, attrs)):
             array = value.array if isinstance(value, Tensor) else value
             if type(array) in backend.TABLE and id(array) not in self.made:
                 self.kept[id(array)] = array
@@ -164,6 +165,15 @@ class Seen:
             tensor.grad = None
 
 
+def flat(value: Any) -> Iterator[Any]:
+    """What is in nested tuples, lists and dicts."""
+    if isinstance(value, (tuple, list, dict)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from flat(part)
+    else:
+        yield value
+
+
 def each(result: Any, work: Callable[[Tensor], Any]) -> Any:
     """What a step returned - tensors, None, and tuples, lists and dicts of them - with `work` done
     to every tensor."""
@@ -182,9 +192,9 @@ def each(result: Any, work: Callable[[Tensor], Any]) -> Any:
     return None
 
 
-def refused(error: Exception) -> CaptureError:
+def refused(error: BaseException) -> BaseException:
     """What stopped a capture, with the user's line."""
-    if isinstance(error, CaptureError):
+    if isinstance(error, CaptureError) or not isinstance(error, Exception):
         return error
     frames = [
         f for f in walk_tb(error.__traceback__) if not storage.is_ours(f[0].f_code.co_filename)

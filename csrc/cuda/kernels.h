@@ -33,8 +33,8 @@ template <class T> Status activate_grad(const Elements<T> &, Stream); // y = g f
 template <class T> Status dropout(const Dropout<T> &, Stream);
 
 // philox.cuh. Random numbers are a function of the seed and their place: four words of 32 bits for
-// each number from offset + *base on. With base nullptr it counts as 0; a captured graph reads
-// there how far it has come.
+// each number from offset + base[0] on, seed + base[1] the key. Without a base both are 0; a graph
+// reads there how far it has come.
 struct Random {
   std::uint64_t seed, offset;
   const std::uint64_t *base;

@@ -31,7 +31,8 @@ __host__ ON_DEVICE Words random_block(u64 seed, u64 first, index i) {
   const u64 at = first + static_cast<u64>(i);
   return philox({{u32(at), u32(at >> 32), 0, 0}}, u32(seed), u32(seed >> 32));
 }
-ON_DEVICE u64 first_block(const Random &s) { return s.offset + (s.base ? *s.base : 0); }
+ON_DEVICE u64 first_block(const Random &s) { return s.offset + (s.base ? s.base[0] : 0); }
+ON_DEVICE u64 key_of(const Random &s) { return s.seed + (s.base ? s.base[1] : 0); }
 
 // In [0, 1): the upper bits, as many as the type holds, so that nothing rounds up to 1.
 ON_DEVICE float unit(u32 bits) { return (bits >> 8) * 0x1p-24f; }
@@ -41,10 +42,10 @@ ON_DEVICE double unit(u32 high, u32 low) { return ((u64(high) << 32 | low) >> 11
 // thread makes a block of words and uses it up.
 template <int each, class T, class F>
 ON_DEVICE void draw(const Random &s, T *y, index count, const F &f) {
-  const u64 first = first_block(s);
+  const u64 first = first_block(s), seed = key_of(s);
   const index step = index(gridDim.x) * element_threads, blocks = (count + each - 1) / each;
   for (index i = index(blockIdx.x) * element_threads + threadIdx.x; i < blocks; i += step) {
-    const Words words = random_block(s.seed, first, i);
+    const Words words = random_block(seed, first, i);
 #pragma unroll
     for (int k = 0; k < each; ++k)
 #ifdef PLANT_MASK_BOUND

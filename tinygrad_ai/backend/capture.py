@@ -27,6 +27,7 @@ class Capture:
         self.counts: list[Counts] = []
         self.streams: dict[int, Stream] = {}
         self.optimizers: list[Options] = []
+        self.sources: list[Any] = []  # arrays that were copied from past the door of the ops
 
     def note(self, optimizer: Any) -> None:
         """An optimizer whose step is captured: all it uses but these numbers must stay as it is."""
@@ -48,7 +49,7 @@ class Capture:
     def stream(self, counter: Any) -> int:
         """Where on the GPU stands how far a stream of random numbers has come since the capture."""
         if id(counter) not in self.streams:
-            self.streams[id(counter)] = Stream(counter, self.be.empty((), "uint64"))
+            self.streams[id(counter)] = Stream(counter, self.be.empty((2,), "uint64"))
         return self.be.address_of(self.streams[id(counter)].array)
 
     def refresh(self) -> None:
@@ -68,7 +69,8 @@ class Options:
     """An optimizer's state and options as they were captured."""
 
     def __init__(self, optimizer: Any) -> None:
-        self.optimizer, self.state, self.options = optimizer, optimizer.state, self.now(optimizer)
+        self.optimizer, self.options = optimizer, self.now(optimizer)
+        self.arrays = self.kept()
 
     def now(self, optimizer: Any) -> list[dict[str, Any]]:
         return [
@@ -80,8 +82,14 @@ class Options:
             for group in optimizer.param_groups
         ]
 
+    def kept(self) -> list[Any]:
+        """The arrays of all states, which the graph reads and writes: they are held here."""
+        states = self.optimizer.state.values()
+        return [t.array for state in states for t in state.values() if hasattr(t, "array")]
+
     def check(self) -> None:
-        if self.optimizer.state is not self.state:
+        now, before = self.kept(), self.arrays
+        if len(now) != len(before) or any([a is not b for a, b in zip(now, before)]):
             raise CaptureError("the optimizer was given another state since", AGAIN)
         now = self.now(self.optimizer)
         if now != self.options:
@@ -124,26 +132,39 @@ class Counts:
 
 
 class Stream:
-    """The kernels add what the array holds to the offset they were captured with."""
+    """The kernels add the array's two numbers to the offset and the key they were captured with."""
 
     def __init__(self, counter: Any, array: Any) -> None:
         self.counter, self.array = counter, array
-        self.start, self.length = counter.at, 0
+        self.start, self.key, self.length = counter.at, counter.key, 0
 
     def close(self) -> None:
         """The capture ends: what it drew, each replay draws."""
-        self.length, self.counter.at = self.counter.at - self.start, self.start
+        self.length, self.counter.at = (self.counter.at - self.start) % 2**64, self.start
 
     def refresh(self) -> None:
-        self.array.fill((self.counter.at - self.start) % 2**64)
+        self.array[0] = (self.counter.at - self.start) % 2**64
+        self.array[1] = (self.counter.key - self.key) % 2**64
 
     def passed(self) -> None:
-        self.counter.at += self.length
+        self.counter.at = (self.counter.at + self.length) % 2**64
 
 
 def may_wait() -> bool:
     """Whether values may be looked at: nobody waits for the GPU while a step is captured."""
     return not active
+
+
+def reads(array: Any) -> None:
+    """Notes an array that is copied from past the door of the ops: the graph will read it."""
+    if active:
+        active[-1].sources.append(array)
+
+
+def refuse_host() -> None:
+    """CaptureError while a step is captured: a graph would repeat the numbers of that moment."""
+    if active:
+        raise CaptureError("numbers of the host go to the GPU", "make the tensor before the step")
 
 
 @contextmanager

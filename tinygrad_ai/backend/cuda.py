@@ -15,7 +15,7 @@ from threading import RLock
 from typing import Any
 
 from ..errors import DeviceError
-from . import kernels_cuda
+from . import capture, kernels_cuda
 from .device import device as Device
 
 SWITCH = "TINYGRAD_AI_CUDA"
@@ -105,11 +105,13 @@ def _made(cupy: Any) -> Any:
 
         def from_host(self, array: Any, non_blocking: bool = False) -> Any:
             """A host array's copy on the current GPU."""
+            capture.refuse_host()
             if not non_blocking:
                 return self.xp.array(array)
             return _sent(self.xp, array)
 
         def write(self, target: Any, value: Any) -> None:
+            capture.reads(value)
             with self.xp.cuda.Device(target.device.id):
                 target[...] = value
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ WAYS = ("cupy", "ours", "hopper", "cublaslt")
 TURNS, LAUNCHES = 3, 4  # each way's turns when they are measured, and products in a turn
 
 _way = "auto"
+_cupy_may = True
 
 
 @contextmanager
@@ -42,6 +44,18 @@ def products(way: str | bool) -> Iterator[None]:
         _way = before
 
 
+@contextmanager
+def capturable() -> Iterator[None]:
+    """Inside the block nothing is multiplied by CuPy, which refuses it while a graph is captured:
+    what is not so itself then, has the same numbers."""
+    global _cupy_may
+    before, _cupy_may = _cupy_may, False
+    try:
+        yield
+    finally:
+        _cupy_may = before
+
+
 class Product(NamedTuple):
     """f(a b + bias), and z = a b + bias if it is to be kept. `kind` is all but the arrays."""
 
@@ -55,7 +69,11 @@ class Product(NamedTuple):
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return (self.device, self.kind, self.act, self.keep, self.bias is None)
+        """What is measured once: the number of rows up to a power of 2, as batches differ."""
+        layout, dtype, tf32, m, n, k = self.kind
+        sizes = (m, n, k.bit_length()) if layout.name == "tn" else (m.bit_length(), n, k)
+        like = (layout, dtype, tf32, *sizes)
+        return (self.device, like, self.act, self.keep, self.bias is None)
 
     @property
     def empty(self) -> bool:
@@ -80,32 +98,35 @@ class Linear(Fused):
         act: str | None = None, keep: bool = False,
     ) -> Any:  # fmt: skip
         """f(a b + bias), and a b + bias if it is to be kept, in the way that was chosen."""
+        way = "ours" if _way == "cupy" and not _cupy_may else _way
         dtype = self.dtype(a, b, bias)
-        if dtype is None and (_way == "ours" or capturing(self.be)):
+        if dtype is None and (way == "ours" or not _cupy_may):
             dtype = self.dtype(a := flat(a), b := flat(b), bias)
-        if _way == "cupy" or dtype is None:
+        if way == "cupy" or dtype is None:
             return plain()
         m, k = a.shape if layout != "tn" else a.shape[::-1]
         n = b.shape[0] if layout == "nt" else b.shape[1]
         tf32 = a.itemsize == 4 and precision.get_float32_matmul_precision() != "highest"
         kind = (getattr(self.module.Layout, layout), dtype, tf32, m, n, k)
         p = Product(a, b, bias, kind, act, keep, a.device.id)
-        if _way != "auto":
-            found = getattr(self, _way)(p)
-            if found is None and _way == "cublaslt" and capturing(self.be):
-                found = self.ours(p)
-            return plain() if found is None else found
-        return plain() if p.empty else self.fastest(p, plain)
+        if p.empty and _cupy_may and way == "auto":
+            return plain()
+        if way == "auto":
+            return self.fastest(p, plain)
+        found = getattr(self, way)(p)
+        if found is None and not _cupy_may:
+            return self.ours(p)
+        return plain() if found is None else found
 
     def fastest(self, p: Product, plain: Callable[[], Any]) -> Any:
-        """The product in the way that was fastest; in the first that will do while a graph is
-        captured, when nothing can be measured and CuPy refuses to multiply."""
+        """The product in the way that was fastest for its like; where CuPy may not multiply, in the
+        first other one."""
         rank = self.ranks.get(p.key)
-        if rank is None and not capturing(self.be):
+        if rank is None and not capturing(self.be) and not p.empty:
             calls = {way: partial(getattr(self, way), p) for way in WAYS[1:]}
             rank = self.ranks[p.key] = self.measured({**calls, "cupy": plain})
         for way in rank or ():
-            if way == "cupy" and not capturing(self.be):
+            if way == "cupy" and _cupy_may:
                 return plain()
             found = None if way == "cupy" else getattr(self, way)(p)
             if found is not None:
@@ -114,7 +135,7 @@ class Linear(Fused):
 
     def measured(self, calls: dict[str, Callable[[], Any]]) -> list[str]:
         """The ways that give a result, the fastest first: by medians, taken in turn."""
-        able = [way for way in calls if calls[way]() is not None]  # the warm-up, too
+        able = [way for way in calls if self.does(calls[way])]  # the warm-up, too
         if len(able) == 1:
             return able
         times: dict[str, list[float]] = {way: [] for way in able}
@@ -122,6 +143,13 @@ class Linear(Fused):
             for way in able:
                 times[way].append(self.timed(calls[way]))
         return sorted(able, key=lambda way: median(times[way]))
+
+    def does(self, call: Callable[[], Any]) -> bool:
+        """Whether a way gives a result: one that fails is not asked again."""
+        try:
+            return call() is not None
+        except self.module.CudaError:
+            return False
 
     def timed(self, call: Callable[[], Any]) -> float:
         """Milliseconds of some calls, by the GPU's clock."""
@@ -226,13 +254,13 @@ class Linear(Fused):
     def matmul(self, plain: Any, a: Any, b: Any) -> Any:
         """CuPy's, where CuPy may: it refuses while a graph is captured."""
         real = a.dtype == b.dtype and str(a.dtype) in self.dtypes and min(a.ndim, b.ndim) >= 2
-        if not real or not (_way not in ("auto", "cupy") or capturing(self.be)):
+        if not real or (_cupy_may and _way in ("auto", "cupy")):
             return plain(a, b)
         if a.ndim == b.ndim == 2:
             return self.matrices(plain, a, b)
         lead = self.be.broadcast_shapes(a.shape[:-2], b.shape[:-2])
         stacks = [self.be.broadcast_to(x, (*lead, *x.shape[-2:])) for x in (a, b)]
-        pairs = zip(*[x.reshape(-1, *x.shape[-2:]) for x in stacks])
+        pairs = zip(*[x.reshape(prod(lead), *x.shape[-2:]) for x in stacks])
         y = [self.matrices(plain, one, other) for one, other in pairs]
         if not y:
             return plain(a, b)

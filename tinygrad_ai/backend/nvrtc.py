@@ -103,7 +103,7 @@ class Compiler:
             self.nvrtc.compileProgram(program, options)
             if arch.startswith("sm_"):
                 return bytes(self.nvrtc.getCUBIN(program))
-            return str(self.nvrtc.getPTX(program)).encode()
+            return bytes(self.nvrtc.getPTX(program))
         except self.nvrtc.NVRTCError as error:
             log = self.nvrtc.getProgramLog(program)
             raise DeviceError(

@@ -26,6 +26,8 @@ from .kernels_random import Start
 class Generator:
     """A stream of random numbers with its own state, as PyTorch's Generator."""
 
+    draw: Any
+
     def __init__(self, device: Any = "cpu") -> None:
         self.device = Device(device)
         if self.device.type == "cuda":
@@ -35,9 +37,13 @@ class Generator:
     def manual_seed(self, seed: int) -> Generator:
         """Starts the stream that belongs to `seed`; returns self."""
         self._seed = int(seed)
-        self.draw: Any = np.random.Generator(np.random.PCG64(self._seed % 2**64))
-        if self.device.type == "cuda":
+        known = getattr(self, "draw", None)
+        if isinstance(known, Counter):  # the same one: a captured step draws from it
+            known.at, known.key = 0, self._seed % 2**64
+        elif self.device.type == "cuda":
             self.draw = Counter(self.device, self._seed)
+        else:
+            self.draw = np.random.Generator(np.random.PCG64(self._seed % 2**64))
         return self
 
     @property
@@ -72,8 +78,8 @@ class Counter:
     """A stream on a GPU, with those of NumPy's methods that are used. It is its own
     `bit_generator`: the state is the key and how many blocks of words were drawn.
 
-    While a step is captured, the address on the GPU of a 64-bit number goes with each draw, and is
-    added to the block's: what it holds at a replay says which numbers are drawn there."""
+    While a step is captured, the address on the GPU of two 64-bit numbers goes with each draw. They
+    are added to the block's number and the key: so a replay draws what is then to be drawn."""
 
     def __init__(self, device: Device, seed: int) -> None:
         self.device, self.at, self.key = device, 0, seed % 2**64
