@@ -1,4 +1,4 @@
-"""`python -m tinygrad_ai`: train, predict, gradcheck, bench, info."""
+"""`python -m tinygrad_ai`: train, predict, pretrain, finetune, generate, gradcheck, bench, info."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ from .errors import TinygradError
 COMMANDS = {
     "train": (".train.command", "train the network 784-1024-10 on handwritten digits"),
     "predict": (".train.predict", "classify pictures with a trained network"),
+    "pretrain": (".train.pretrain", "train a new BERT or GPT-2 on text files"),
+    "finetune": (".train.finetune", "teach a BERT to sort texts, from labelled examples"),
+    "generate": (".train.generate", "continue a text with a GPT-2"),
     "gradcheck": (".study.gradcheck", "check every op's derivatives numerically"),
     "bench": (".bench", "measure speed and memory beside PyTorch, JAX and NumPy"),
     "info": (".info", "versions, threads, and which accelerators are there"),
