@@ -57,6 +57,8 @@ class FinetuneOptions(jobs.Options):
             raise ArgumentError("--test names the test part: give it or --test-fraction")
         if self.test_fraction is not None and not 0 < self.test_fraction < 1:
             raise ArgumentError(f"expected --test-fraction in (0, 1), got {self.test_fraction}")
+        if not 0 <= self.warmup < 1:
+            raise ArgumentError(f"expected --warmup in [0, 1), got {self.warmup}")
         if self.batch_size < 1:
             raise ArgumentError(f"expected --batch-size >= 1, got {self.batch_size}")
         if self.max_length is not None and self.max_length < 3:
@@ -117,7 +119,9 @@ def read(options: FinetuneOptions) -> Parts:
     if len(set(parts.train.labels)) < 2:
         raise DataError(f"{o.data}: expected examples of two classes or more to train with")
     if not parts.test.labels:
-        raise DataError(f"{o.data} has too few examples to test with a share of them", "--test FILE")
+        raise DataError(
+            f"{o.data} has too few examples to test with a share of them", "--test FILE"
+        )
     return parts
 
 
@@ -153,8 +157,8 @@ class Examples(Dataset):
         return {**row, "labels": self.labels[index]}
 
 
-def made_model(options: FinetuneOptions, names: list[str]) -> tuple[Any, list[str]]:
-    """The model with a head for these classes, ready to train, and what was drawn anew."""
+def made_model(options: FinetuneOptions, names: list[str]) -> Any:
+    """The model with a head for these classes, ready to train."""
     set_seed(options.seed)
     model, info = models.BertForSequenceClassification.from_pretrained(
         options.model, id2label=dict(enumerate(names)), ignore_mismatched_sizes=True,
@@ -167,8 +171,7 @@ def made_model(options: FinetuneOptions, names: list[str]) -> tuple[Any, list[st
         models.add_lora(model, options.lora, alpha=2 * options.lora, modules_to_save=HEAD)
     elif options.freeze:
         models.freeze(model, except_=HEAD)
-    drawn = {*info["missing_keys"], *(name for name, _, _ in info["mismatched_keys"])}
-    return model, sorted(drawn)
+    return model
 
 
 def longest(options: FinetuneOptions, tokenizer: Any, model: Any) -> int:
@@ -183,7 +186,7 @@ def arguments(options: FinetuneOptions, folder: Path, samples: int) -> TrainingA
     o = options
     each = math.ceil(samples / o.batch_size)
     return TrainingArguments(
-        str(folder), o.batch_size, o.epochs, -1, o.rate, warmup_ratio=o.warmup,
+        str(folder), o.batch_size, o.epochs, -1, o.rate, warmup_steps=o.warmup,
         per_device_eval_batch_size=4 * o.batch_size, weight_decay=0.01,
         logging_steps=max(each // 5, 1), eval_strategy="epoch", save_strategy="epoch",
         save_total_limit=1, seed=o.seed, device=o.device, report_to="none",
@@ -203,13 +206,13 @@ def run(args: argparse.Namespace) -> int:
         jobs.check_apart(folder, options.model, "model")
     tokenizer = text.AutoTokenizer.from_pretrained(options.model)
     parts = read(options)
-    model, drawn = made_model(options, parts.train.names)
+    model = made_model(options, parts.train.names)
     length = longest(options, tokenizer, model)
     train, test = (Examples(tokenizer, part, length) for part in parts)
     training = arguments(options, folder, len(train))
     if not resumed:
         jobs.claim(folder, options, console)
-    console.print(describe(options, model, drawn, parts), markup=False, highlight=False)
+    console.print(describe(options, model, parts), markup=False, highlight=False)
 
     def make(callbacks: list[Any]) -> Any:
         return Trainer(
@@ -248,12 +251,11 @@ def report(trainer: Any, test: Any, parts: Parts, folder: Path, console: Console
     )  # fmt: skip
 
 
-def describe(options: FinetuneOptions, model: Any, drawn: list[str], parts: Parts) -> str:
+def describe(options: FinetuneOptions, model: Any, parts: Parts) -> str:
     o, learns = options, [p for p in model.parameters() if p.requires_grad]
-    new = f"; drawn anew: {', '.join(drawn)}" if drawn else ""
     return (
         f"{o.model}: {jobs.size(model):,} parameters, of which "
-        f"{sum(p.numel() for p in learns):,} are trained{new}\n"
+        f"{sum(p.numel() for p in learns):,} are trained\n"
         f"{len(parts.train.labels):,} examples to train with, {len(parts.test.labels):,} to test "
         f"with, classes {', '.join(parts.train.names)}; batches of {o.batch_size}, lr {o.rate:g}, "
         f"seed {o.seed}, on {o.device}"

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from rich.console import Console
 
@@ -37,8 +37,8 @@ Job = TypeVar("Job", bound="Options")
 class Options:
     """The options of one run, all that decides its outcome; a subclass is one command's."""
 
-    COMMAND = ""
-    MAY_CHANGE = ("epochs",)  # by a run that is resumed
+    COMMAND: ClassVar[str] = ""
+    MAY_CHANGE: ClassVar[tuple[str, ...]] = ("epochs",)  # by a run that is resumed
 
     @classmethod
     def given(cls, args: argparse.Namespace) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from .arguments import TrainingArguments
 from .randomness import set_seed
 from .trainer import Trainer
 
-KINDS = ("bert", "gpt")
+KINDS = ["bert", "gpt"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ class PretrainOptions(jobs.Options):
                 raise ArgumentError(f"expected {jobs.option(name)} >= 1, got {getattr(self, name)}")
         if self.steps is not None and self.steps < 1:
             raise ArgumentError(f"expected --steps >= 1, got {self.steps}")
+        if not 0 <= self.warmup < 1:
+            raise ArgumentError(f"expected --warmup in [0, 1), got {self.warmup}")
         if not self.every > 0:
             raise ArgumentError(f"expected --every > 0, got {self.every}")
         if not 0 < self.held_out < 1:
@@ -87,8 +89,8 @@ HELP: dict[str, tuple[Any, str]] = {  # option: its type, what it is
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", choices=KINDS, help="bert fills in gaps, gpt continues text")
-    parser.add_argument("--corpus", nargs="+", metavar="FILE", help="text files, UTF-8 or .gz")
+    parser.add_argument("--model", choices=KINDS, help="bert fills in gaps, gpt goes on")
+    parser.add_argument("--corpus", nargs="+", metavar="FILE", help="texts, UTF-8 or .gz")
     parser.add_argument("--tokenizer", metavar="DIR", help="folder with a tokenizer")
     parser.add_argument(
         "--vocab-size", type=int, metavar="N",
@@ -132,18 +134,30 @@ def made_model(options: PretrainOptions, tokenizer: Any) -> Any:
     if o.model == "bert":
         return models.BertForMaskedLM(
             models.BertConfig(
-                vocab_size=size, hidden_size=o.hidden, num_hidden_layers=o.layers,
-                num_attention_heads=o.heads, intermediate_size=4 * o.hidden,
-                max_position_embeddings=o.length, hidden_dropout_prob=o.dropout,
-                attention_probs_dropout_prob=o.dropout, pad_token_id=tokenizer.pad_token_id,
+                vocab_size=size,
+                hidden_size=o.hidden,
+                num_hidden_layers=o.layers,
+                num_attention_heads=o.heads,
+                intermediate_size=4 * o.hidden,
+                max_position_embeddings=o.length,
+                hidden_dropout_prob=o.dropout,
+                attention_probs_dropout_prob=o.dropout,
+                pad_token_id=tokenizer.pad_token_id,
             )  # fmt: skip
         )
     end = tokenizer.eos_token_id
     return models.GPT2LMHeadModel(
         models.GPT2Config(
-            vocab_size=size, n_embd=o.hidden, n_layer=o.layers, n_head=o.heads,
-            n_positions=o.length, resid_pdrop=o.dropout, embd_pdrop=o.dropout,
-            attn_pdrop=o.dropout, bos_token_id=end, eos_token_id=end,
+            vocab_size=size,
+            n_embd=o.hidden,
+            n_layer=o.layers,
+            n_head=o.heads,
+            n_positions=o.length,
+            resid_pdrop=o.dropout,
+            embd_pdrop=o.dropout,
+            attn_pdrop=o.dropout,
+            bos_token_id=end,
+            eos_token_id=end,
         )  # fmt: skip
     )
 
@@ -177,9 +191,9 @@ class LanguageTrainer(Trainer):
 def arguments(options: PretrainOptions, folder: Path) -> TrainingArguments:
     o = options
     return TrainingArguments(
-        str(folder), o.batch_size, o.epochs, o.steps or -1, o.lr, warmup_ratio=o.warmup,
+        str(folder), o.batch_size, o.epochs, o.steps or -1, o.lr, warmup_steps=o.warmup,
         per_device_eval_batch_size=o.batch_size, gradient_accumulation_steps=o.accumulate,
-        weight_decay=0.01, logging_steps=min(o.every, 0.02), eval_strategy="steps",
+        weight_decay=0.01, logging_steps=min(o.every, 0.05), eval_strategy="steps",
         eval_steps=o.every, save_steps=o.every, save_total_limit=1, seed=o.seed,
         dataloader_drop_last=True, device=o.device, report_to="none",
     )  # fmt: skip
