@@ -99,8 +99,12 @@ def test_on_a_tiny_bert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     ta.manual_seed(0)
     model = models.BertModel(
         models.BertConfig(
-            vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-            intermediate_size=64, max_position_embeddings=32,
+            vocab_size=len(tokenizer),
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=32,
         )  # fmt: skip
     )
     folder = tmp_path / "bert-base-uncased"

@@ -119,9 +119,7 @@ def read(options: FinetuneOptions) -> Parts:
     if len(set(parts.train.labels)) < 2:
         raise DataError(f"{o.data}: expected examples of two classes or more to train with")
     if not parts.test.labels:
-        raise DataError(
-            f"{o.data} has too few examples to test with a share of them", "--test FILE"
-        )
+        raise DataError(f"{o.data} is too small to test with a share of it", "--test FILE")
     return parts
 
 
@@ -171,7 +169,7 @@ def made_model(options: FinetuneOptions, names: list[str]) -> Any:
         models.add_lora(model, options.lora, alpha=2 * options.lora, modules_to_save=HEAD)
     elif options.freeze:
         models.freeze(model, except_=HEAD)
-    return model
+    return model.to(options.device)
 
 
 def longest(options: FinetuneOptions, tokenizer: Any, model: Any) -> int:
@@ -212,7 +210,7 @@ def run(args: argparse.Namespace) -> int:
     training = arguments(options, folder, len(train))
     if not resumed:
         jobs.claim(folder, options, console)
-    console.print(describe(options, model, parts), markup=False, highlight=False)
+    jobs.say(console, describe(options, model, parts))
 
     def make(callbacks: list[Any]) -> Any:
         return Trainer(
@@ -244,11 +242,11 @@ def report(trainer: Any, test: Any, parts: Parts, folder: Path, console: Console
     found["steps"] = trainer.state.global_step
     jobs.write_metrics(folder, found)
     show(scores, console)
-    console.print(
+    jobs.say(
+        console,
         f"accuracy {scores.accuracy:.2%} on {len(test):,} examples (always the most frequent "
         f"class: {scores.baseline:.2%}); from_pretrained loads {folder}",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    )
 
 
 def describe(options: FinetuneOptions, model: Any, parts: Parts) -> str:

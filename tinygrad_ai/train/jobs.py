@@ -158,7 +158,7 @@ def claim(folder: Path, options: Options, console: Console) -> None:
     """Makes the folder, without what an older run left in it, and writes the options there."""
     try:
         if (folder / RECORD).exists():
-            console.print(f"{folder} held a run, which is replaced", markup=False, highlight=False)
+            say(console, f"{folder} held a run, which is replaced")
         for path in [folder / name for name in LEFT] + list(folder.glob("checkpoint-*")):
             if path.is_dir():
                 shutil.rmtree(path)
@@ -193,18 +193,20 @@ def trained(
     last = get_last_checkpoint(folder) if resumed else None
     if resumed:
         where = f"going on from {last}" if last else "there is no checkpoint yet: from the start"
-        console.print(where, markup=False, highlight=False)
+        say(console, where)
     try:
         with Interrupt() as interrupt:
             trainer = make([Stop(interrupt)])
             trainer.train(resume_from_checkpoint=last)
     except (Interrupted, KeyboardInterrupt):
-        console.print(
-            f"stopped; python -m tinygrad_ai {command} --resume {folder} goes on here",
-            markup=False, highlight=False, soft_wrap=True,
-        )  # fmt: skip
+        say(console, f"stopped; python -m tinygrad_ai {command} --resume {folder} goes on here")
         return None
     return trainer
+
+
+def say(console: Console, words: str) -> None:
+    """Words as they are, paths in one piece."""
+    console.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def write_metrics(folder: Path, metrics: dict[str, Any]) -> None:

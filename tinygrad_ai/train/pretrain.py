@@ -210,12 +210,12 @@ def run(args: argparse.Namespace) -> int:
         jobs.check_apart(folder, options.tokenizer, "tokenizer")
         tokenizer = made_tokenizer(options)
     train, held_out = split(options, tokenizer)
-    model = made_model(options, tokenizer)
+    model = made_model(options, tokenizer).to(options.device)
     training = arguments(options, folder)
     if not resumed:
         jobs.claim(folder, options, console)
         tokenizer.save_pretrained(folder)
-    console.print(describe(options, model, train, held_out), markup=False, highlight=False)
+    jobs.say(console, describe(options, model, train, held_out))
 
     def make(callbacks: list[Any]) -> Any:
         collate = text.DataCollatorForLanguageModeling(tokenizer, mlm=options.model == "bert")
@@ -238,11 +238,11 @@ def report(trainer: Any, folder: Path, console: Console) -> int:
         "eval_perplexity": last["eval_perplexity"], "parameters": jobs.size(trainer.model),
     }  # fmt: skip
     jobs.write_metrics(folder, found)
-    console.print(
+    jobs.say(
+        console,
         f"loss {found['eval_loss']:.4f}, perplexity {found['eval_perplexity']:.2f} on held-out "
         f"text; from_pretrained loads {folder}",
-        markup=False, highlight=False, soft_wrap=True,
-    )  # fmt: skip
+    )
     return 0
 
 
