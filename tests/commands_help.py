@@ -17,7 +17,7 @@ def corpus(folder: Path) -> Path:
     """About a thousand words."""
     path = folder / "corpus.txt"
     lines = [
-        f"a {PRAISE[i % 4]} film is a {PRAISE[i // 4 % 4]} thing, a {BLAME[i % 4]} one is not {i % 7}"
+        f"a {PRAISE[i % 4]} film is {PRAISE[i // 4 % 4]}, a {BLAME[i % 4]} one is not {i % 7}"
         for i in range(80)
     ]
     path.write_text("\n".join(lines))

@@ -1,4 +1,4 @@
-"""Mistakes of the user's in pretrain, finetune and generate: exit code 2, and nothing is written."""
+"""The user's mistakes in pretrain, finetune and generate: exit code 2, and nothing is written."""
 
 from __future__ import annotations
 
