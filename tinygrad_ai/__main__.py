@@ -12,6 +12,9 @@ from .errors import TinygradError
 COMMANDS = {
     "train": (".train.command", "train the network 784-1024-10 on handwritten digits"),
     "predict": (".train.predict", "classify pictures with a trained network"),
+    "pretrain": (".train.pretrain", "train a new BERT or GPT-2 on text files"),
+    "finetune": (".train.finetune", "teach a BERT to sort texts, from labelled examples"),
+    "generate": (".train.generate", "continue a text with a GPT-2"),
     "gradcheck": (".study.gradcheck", "check derivatives numerically, of ops or of FILE.py:f"),
     "graph": (".study.page.command", "draw the graph of a training run as a page"),
     "exercise": (".study.exercises.command", "write a rule for an op, and have it graded"),
