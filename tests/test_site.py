@@ -87,7 +87,7 @@ def test_every_optimizer_is_derived(pages: dict[str, str]) -> None:
         ("tinygrad_ai", "Tensor", "backward("),
         ("nn", "Linear", "in_features: int"),
         ("nn.functional", "cross_entropy", "label_smoothing"),
-        ("optim", "Adam", "Kingma &amp; Ba"),
+        ("optim", "Adam", "Kingma & Ba"),
         ("optim.lr_scheduler", "StepLR", "step_size"),
         ("data", "DataLoader", "batch_size"),
         ("text", "BertTokenizer", "BertTokenizer"),
@@ -107,6 +107,15 @@ def test_the_reference_is_whole(pages: dict[str, str], maker: Any) -> None:
         dtypes = re.findall(r"^Dtypes: (.*)\.$", pages[f"api/{name}.md"], re.MULTILINE)
         found += re.findall(r"`(\w+)`", " ".join(dtypes))
         assert sorted(found) == maker.names_of(maker.module(name)) and found, name
+
+
+def test_methods_stand_in_a_table(pages: dict[str, str]) -> None:
+    tensor = section(pages["api/tinygrad_ai.md"], "Tensor")
+    assert "\n| `abs()` | y = \\|x\\|; gx = g sign x |\n" in tensor
+    assert "\nIn place: `abs_`, " in tensor and "| `abs_" not in tensor
+    text = section(pages["api/text.md"], "BatchEncoding")
+    assert "| `token_to_chars(batch_or_token_index: int, token_index: int | None = None)` |" in text
+    assert "init(" not in section(pages["api/optim.md"], "Adam")  # the base class describes it
 
 
 def test_pages_are_the_same_each_time(pages: dict[str, str], maker: Any) -> None:

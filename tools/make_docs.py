@@ -45,6 +45,7 @@ MODULES = {  # what the reference describes, and what it says of it
     "transformers": "Hugging Face's names",
     "study": "looking inside",
 }
+BAR = r"\|"  # in a table
 FIRST = ["arithmetic", "elementwise", "reduce", "matmul", "linear", "softmax", "loss"]
 
 
@@ -106,8 +107,10 @@ def steps(paragraph: str) -> list[str]:
     """What an optimizer does, one step a line; other paragraphs as they are."""
     if "←" not in paragraph:
         return [prose(paragraph)]
-    text = " ".join(paragraph.split("\n"))
-    return ["```text", *re.split(r";? {2,}", text), "```"]
+    lines = re.split(r";? {2,}", " ".join(paragraph.split("\n")))
+    if max(map(len, lines)) > 100:
+        return [prose(paragraph)]
+    return ["```text", *lines, "```"]
 
 
 def by_file() -> dict[str, list[Op]]:
@@ -232,7 +235,7 @@ def described(name: str, value: Any) -> list[str]:
     """A heading, the signature, the docstring, and a table of a class's own methods."""
     lines = [f"### {name}", "", "```python", folded(name + signature(value)), "```"]
     for paragraph in paragraphs(value):
-        lines += ["", prose(paragraph)]
+        lines += ["", *steps(paragraph)]
     if inspect.isclass(value):
         lines += methods(value)
     return lines
@@ -240,19 +243,22 @@ def described(name: str, value: Any) -> list[str]:
 
 def methods(found: type) -> list[str]:
     """What a class itself defines and shows."""
-    rows = []
+    rows, in_place = [], []
     for name, value in sorted(vars(found).items()):
+        static = isinstance(value, staticmethod)
         value = getattr(value, "__func__", value)
+        text = " ".join((paragraphs(value) or [""])[0].split())
         if name[0] == "_" or not (callable(value) or isinstance(value, property)):
             continue
-        if not value.__doc__ and any([hasattr(base, name) for base in found.__bases__]):
+        if not text and any([hasattr(base, name) for base in found.__bases__]):
             continue  # the base class says what it does
-        shown = name if isinstance(value, property) else name + signature(value, skip=1)
-        text = " ".join((paragraphs(value) or [""])[0].split())
-        rows.append(f"| `{shown}` | {prose(text)} |".replace(" | ", "\0"))
-    rows = [row.replace("|", r"\|").replace("\0", " | ") for row in rows]
-    rows = ["|" + row[2:-2] + "|" for row in rows]  # the outer bars are no text
-    return ["", "| method | |", "|---|---|", *rows] if rows else []
+        if text.startswith("Keeps the result of"):
+            in_place.append(f"`{name}`")
+            continue
+        call = "" if isinstance(value, property) else signature(value, skip=not static)
+        rows.append(f"| `{name}{call}` | {prose(text).replace('|', BAR)} |")
+    table = ["", "| method | |", "|---|---|", *rows] if rows else []
+    return [*table, "", f"In place: {', '.join(in_place)}."] if in_place else table
 
 
 def signature(value: Any, skip: int = 0) -> str:
