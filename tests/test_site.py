@@ -54,6 +54,17 @@ def test_nothing_comes_from_the_network() -> None:
     assert "repo_url" not in CONFIG  # the theme would ask its host for the number of stars
 
 
+def test_a_page_that_loads_from_the_network_is_refused(maker: Any, tmp_path: Path) -> None:
+    page = tmp_path / "sub" / "page.html"
+    page.parent.mkdir()
+    page.write_text('<link rel="stylesheet" href="a.css"><a href="https://cupy.dev">CuPy</a>')
+    maker.on_post_build({"site_dir": str(tmp_path)})
+    for tag in ('<script async src="https://host/a.js">', '<link rel="icon" href="//host/a.png">'):
+        page.write_text(tag)
+        with pytest.raises(RuntimeError, match="would load something from a network: <"):
+            maker.on_post_build({"site_dir": str(tmp_path)})
+
+
 def test_every_op_is_derived(pages: dict[str, str]) -> None:
     page = pages["derivations.md"]
     ours = [op for op in REGISTRY.values() if op.forward.__module__.startswith("tinygrad_ai.")]

@@ -45,6 +45,7 @@ MODULES = {  # what the reference describes, and what it says of it
     "transformers": "Hugging Face's names",
     "study": "looking inside",
 }
+REMOTE = re.compile(r"<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^>]*>")
 BAR = r"\|"  # in a table
 FIRST = ["arithmetic", "elementwise", "reduce", "matmul", "linear", "softmax", "loss"]
 
@@ -62,6 +63,14 @@ def pages() -> dict[str, str]:
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """A link to a notebook leads to its page."""
     return re.sub(r"\]\(\.\./(notebooks/\w+)\.ipynb\)", r"](\1.md)", markdown)
+
+
+def on_post_build(config: Any) -> None:
+    """What was built loads nothing from a network."""
+    for path in sorted(Path(config["site_dir"]).rglob("*.html")):
+        found = REMOTE.search(path.read_text("utf-8"))
+        if found:
+            raise RuntimeError(f"{path} would load something from a network: {found[0]}")
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -197,6 +206,7 @@ def module_page(name: str) -> str:
     dtypes = [n for n in names_of(found) if is_dtype(getattr(found, n))]
     if dtypes:
         lines += ["", "Dtypes: " + ", ".join([f"`{n}`" for n in dtypes]) + "."]
+        lines += ["", "And [`bfloat16`](../tensor.md#bfloat16), loaded when it is first asked for."]
     for each in names_of(found):
         if each not in dtypes:
             lines += ["", *described(each, getattr(found, each))]
