@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: train test lint types bench gpu sanitize clean
+.PHONY: train test lint types bench docs gpu sanitize clean
 
 train: $(VENV)/.plot
 	$(RUN) -m tinygrad_ai train $(ARGS)
@@ -24,6 +24,9 @@ types: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(RUN) -m tinygrad_ai bench all $(ARGS)
+
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
 
 # On a machine with a GPU, without network: with the packages that its own Python has.
 gpu:

@@ -65,6 +65,18 @@ def test_layouts_of_rows(isa: str, dtype: Any) -> None:
         close(*both("dropout", a, b > 0, 1.5))
 
 
+@pytest.mark.parametrize("name", ["relu", "gelu", "silu", "leaky_relu", "dropout"])
+def test_gradients_of_a_number_without_dimensions(isa: str, name: str) -> None:
+    slopes = []
+    for start in (2.0, [2.0]):
+        ta.manual_seed(1)
+        x = ta.tensor(start, dtype=ta.float64, requires_grad=True)
+        y = getattr(F, name)(3 * x)
+        (y * y).sum().backward()  # the rule of mul gives a scalar of NumPy's
+        slopes.append(x.grad.item())
+    assert slopes[0] == pytest.approx(slopes[1], rel=1e-12) and slopes[1] != 0
+
+
 @each_float
 @pytest.mark.parametrize("shape", [(3, 7), (1, 1), (5, 1), (1, 5), (0, 3), (200, 257)], ids=str)
 def test_activations_of_slices(isa: str, threads: int, shape: Any, dtype: Any) -> None:

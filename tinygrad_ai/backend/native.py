@@ -114,6 +114,8 @@ def activate(plain: Any, x: Any, act: str) -> Any:
 
 
 def act_grad(plain: Any, g: Any, v: Any, act: str) -> Any:
+    if not g.ndim:  # NumPy's arithmetic made a scalar of it
+        return plain(g, v, act)
     y = module.act_grad(g, v, ACTS[act])
     if y is None and not (g.flags.c_contiguous and v.flags.c_contiguous):
         y = module.act_grad(flat(g), flat(v), ACTS[act])
@@ -178,7 +180,7 @@ def embedding_grad(
 
 
 def dropout(plain: Any, x: Any, keep: Any, scale: float) -> Any:
-    y = module.dropout(flat(x), keep, scale)
+    y = module.dropout(flat(x), keep, scale) if x.ndim else None
     return plain(x, keep, scale) if y is None else y
 
 
