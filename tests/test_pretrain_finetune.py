@@ -16,7 +16,7 @@ pytest.importorskip("tokenizers", reason="the extra text is not installed")
 OPTIONS = [
     "--layers", "1", "--hidden", "16", "--heads", "2", "--length", "12", "--vocab-size", "80",
     "--pretrain-epochs", "1", "--pretrain-batch", "4", "--steps", "3", "--batch", "4",
-    "--labels", "4", "8", "--seeds", "2",
+    "--labels", "4", "8", "--seeds", "2", "--task", "reviews",
 ]  # fmt: skip
 
 
@@ -47,7 +47,7 @@ def test_what_it_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
         ]  # fmt: skip
         assert len(found) == 2 and line["mean"] == pytest.approx(sum(found) / 2)
         assert line["deviation"] == pytest.approx(statistics.stdev(found))
-    assert results["baseline"] == pytest.approx(6 / 11) and results["test_reviews"] == 11
+    assert results["baseline"] == pytest.approx(6 / 11) and results["test_texts"] == 11
     assert len(results["pretraining_loss"]) == 2 and results["study"]["hidden"] == 16
     assert (out / "results.png").read_bytes()[:4] == b"\x89PNG"
     assert "4 labels, from scratch: " in capsys.readouterr().out
@@ -81,7 +81,7 @@ def test_a_folder_in_use_and_data_that_cannot_be_had(
         raise FetchError("no network")
 
     monkeypatch.setattr(study, "reviews", nothing)
-    assert study.main(["--out", str(tmp_path / "new")]) == 1
+    assert study.main(["--task", "reviews", "--out", str(tmp_path / "new")]) == 1
     assert "no network" in capsys.readouterr().err and not (tmp_path / "new").exists()
 
 
@@ -90,3 +90,18 @@ def test_fewer_reviews() -> None:
     some = study.shortened(part, 10)
     assert len(some.text) == len(some.label) == 10 and some == study.shortened(part, 10)
     assert set(zip(*some)) <= set(zip(*part)) and study.shortened(part, None) is part
+
+
+def test_passages_of_plays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("hamlet", "macbeth", "sonnets"):
+        words = [f"{name}{i}" for i in range(400 if name == "hamlet" else 420)]
+        (tmp_path / f"{name}_gut.txt").write_text("\n".join(words))
+    monkeypatch.setattr(study, "shakespeare", lambda: sorted(tmp_path.glob("*.txt")))
+    train, test = study.plays()
+    hamlet, macbeth = study.PLAYS.index("hamlet"), study.PLAYS.index("macbeth")
+    assert train.label == [hamlet] * 8 + [macbeth] * 8
+    assert test.label == [hamlet] * 2 + [macbeth] * 3
+    found = " ".join([*train.text, *test.text]).split()
+    assert len(found) == len(set(found)) == 820 and not any(w.startswith("son") for w in found)
+    assert all(len(text.split()) == 40 for text in [*train.text, *test.text][:-1])
+    assert train.text[0].startswith("hamlet0 ") and test.text[0].startswith("hamlet320 ")
