@@ -26,7 +26,7 @@ bench: $(VENV)/.bench
 	$(RUN) -m tinygrad_ai bench all $(ARGS)
 
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict
 
 # On a machine with a GPU, without network: with the packages that its own Python has.
 gpu:

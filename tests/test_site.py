@@ -48,6 +48,11 @@ def test_every_page_is_listed_once_and_exists(pages: dict[str, str]) -> None:
     assert sorted(listed(CONFIG["nav"])) == sorted([*written, *pages])
 
 
+def test_a_warning_stops_the_build() -> None:
+    (line,) = [x for x in (ROOT / "Makefile").read_text().splitlines() if "mkdocs build" in x]
+    assert "--strict" in line and "-q" not in line  # mkdocs counts no warning that it hides
+
+
 def test_nothing_comes_from_the_network() -> None:
     assert CONFIG["theme"]["font"] is False
     assert "extra_javascript" not in CONFIG and "extra_css" not in CONFIG
