@@ -25,11 +25,11 @@ from safetensors.numpy import load_file
 from examples import data as examples_data
 
 from . import bert_job, protocol
-from .bert_reference import Reference
+from .bert_reference import Reference, cross_entropy
 from .protocol import ROOT, Broken, Contender, Disagreement, Settings
 from .results import Key, Results
 
-NAME, PROOFS, TOLERANCE = "bert", 2, 1e-3
+NAME, PROOFS, TOLERANCE = "bert", 2, 1e-4
 CONTENDERS = ("tinygrad_ai", "pytorch")
 PARAMETERS = 0  # no ceilings
 LENGTH, CLASSES = 64, 2
@@ -133,7 +133,9 @@ def grouped(gradients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def reference(given: BertData) -> dict[str, np.ndarray]:
-    """What everyone must find: after the first step the gradients are those of changed weights."""
+    """What everyone must find. The second step's gradients are those of weights that AdamW changed:
+    without the change they would be off by a fifth of their norm, and more.
+    """
     model, found = start(given), {}
     for index, batch in zip(range(PROOFS), cycle(given.batches)):
         ids, mask, labels = batch.values()
@@ -168,7 +170,7 @@ def memory(
 ) -> Iterator[tuple[Contender, str, float]]:  # fmt: skip
     """The peaks of processes, in turn; Disagreement if the losses without dropout are others."""
     ids, mask, labels = given.batches[0].values()
-    loss = start(given).step(ids, mask, labels, bert_job.LEARNING_RATE)
+    loss, _ = cross_entropy(start(given).scores(ids, mask)[0], labels)
     with tempfile.TemporaryDirectory() as scratch:
         file = str(Path(scratch) / "batches.npz")
         arrays = {n: np.stack([b[n] for b in given.batches[:4]]) for n in given.batches[0]}

@@ -125,7 +125,8 @@ class Reference:
 
     def layer(self, name: str, x: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, Back]:
         parts = [self.linear(f"{name}.attention.self.{n}", x) for n in ("query", "key", "value")]
-        seen, attended = attention(*[y for y, _ in parts], mask, self.config["num_attention_heads"])
+        q, k, v = [y for y, _ in parts]
+        seen, attended = attention(q, k, v, mask, self.config["num_attention_heads"])
         y, dense = self.linear(f"{name}.attention.output.dense", seen)
         y, first = self.norm(f"{name}.attention.output.LayerNorm", y + x)
         z, wide = self.linear(f"{name}.intermediate.dense", y)

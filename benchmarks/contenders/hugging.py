@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count, cycle
 from typing import Any
 
-from ..bert import CLASSES, BertData, grouped
+from ..bert import BertData, grouped
 from ..bert_job import LEARNING_RATE, classifier
 from ..worker import Task
 
