@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from . import imports, linear, memory, overhead, protocol, report, step, together
+from . import bert, imports, linear, memory, overhead, protocol, report, step, together
 from .contenders import CONTENDERS
 from .machine import cores, describe
 from .protocol import Broken, Contender, Disagreement, Settings
@@ -20,7 +20,7 @@ from .results import Results
 from .targets import targets
 
 JOBS: dict[str, ModuleType] = {
-    m.NAME: m for m in (step, linear, overhead, memory, imports, together)
+    m.NAME: m for m in (step, linear, overhead, memory, imports, together, bert)
 }
 QUICK = {"rounds": 2, "seconds": 0.02}
 
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--keep-variables", action="store_true", help="pass on OMP_*, OPENBLAS_* and the like")
     add("--only", metavar="A,B", help=f"contenders, of {', '.join(CONTENDERS)}")
     add("--batch", type=numbers, metavar="N,N", help="batches of the training step")
+    add("--model", type=Path, metavar="FOLDER", help="a BERT to measure instead of MiniLM")
     add("--json", type=Path, metavar="FILE", help="write down everything measured")
     add("--picture", type=Path, metavar="FILE", help="draw the training step (PNG)")
     add("--compare", type=Path, metavar="FILE", help="say what moved since that JSON")
@@ -55,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def settings_of(args: argparse.Namespace) -> Settings:
     """What the command line asks for; Mistake if that cannot be."""
     given = {"rounds": args.rounds, "threads": args.threads, "batches": args.batch}
-    given["keep_variables"] = args.keep_variables
+    given |= {"keep_variables": args.keep_variables, "model": args.model}
     wanted = {**(QUICK if args.quick else {}), **{k: v for k, v in given.items() if v is not None}}
     settings = Settings(**{"threads": cores(), **wanted})
     if settings.rounds < 1:
@@ -97,7 +98,8 @@ def measure(
     say: Callable[[str], None],
 ) -> Results:  # fmt: skip
     """Runs the jobs one after the other."""
-    results = Results(describe(settings, contenders), asdict(settings))
+    told = {k: str(v) if isinstance(v, Path) else v for k, v in asdict(settings).items()}
+    results = Results(describe(settings, contenders), told)
     for job in jobs:
         here = [c for c in contenders if c.key in job.CONTENDERS]
         its = replace(settings, threads=1) if job is overhead else settings
@@ -108,6 +110,16 @@ def measure(
                 protocol.run(_as_job(job), here, its, results, say)
     results.targets = [t.as_data() for t in targets(results)]
     return results
+
+
+def jobs_of(what: str, settings: Settings) -> tuple[list[ModuleType], str | None]:
+    """The jobs named, and why one of `all` is left out: only `bench bert` fetches its weights."""
+    if what != "all":
+        return [JOBS[what]], None
+    if settings.model or bert.at_hand():
+        return list(JOBS.values()), None
+    reason = "its weights are not here; `bench bert` fetches them"
+    return [job for job in JOBS.values() if job is not bert], reason
 
 
 def _as_job(module: Any) -> protocol.Job:
@@ -131,10 +143,14 @@ def run(args: argparse.Namespace) -> int:
         settings, contenders = settings_of(args), chosen(args.only)
         old = old_results(args.compare)
         writable(args.json, args.picture)
-        jobs = list(JOBS.values()) if args.what == "all" else [JOBS[args.what]]
+        jobs, missing = jobs_of(args.what, settings)
+        if bert in jobs:
+            bert.folder(settings)  # fetched, or an error, before anything is measured
         with Console(stderr=True).status("") as status:
             results = measure(jobs, contenders, settings, status.update)
-    except Mistake as error:
+        if missing:
+            results.left_out[bert.NAME] = missing
+    except (Mistake, bert.NoWeights) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
     except (Disagreement, Broken) as error:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from statistics import fmean
 from typing import Any
 
 import numpy as np
+
+from . import machine
 
 BATCH, LENGTH, RATE, CLASSES = 16, 64, 5e-5, 2
 POINT = 0.01
@@ -110,7 +113,15 @@ def measured(library: str, seed: int, steps: int | None, tests: int | None) -> d
     places = np.random.default_rng(0).permutation(len(labels[1]))[:tests]
     right = sum([side.correct(b) for b in batches(found[1], labels[1], places)])
     return {"library": library, "seed": seed, "steps": len(losses), "tests": len(places),
-            "accuracy": right / len(places), "seconds": seconds, "losses": losses}  # fmt: skip
+            "accuracy": right / len(places), "seconds": seconds, "losses": losses,
+            "threads": os.environ.get("OMP_NUM_THREADS"), "versions": versions()}  # fmt: skip
+
+
+def versions() -> dict[str, str]:
+    """Of what has a part in it."""
+    names = ("tinygrad_ai", "numpy", "tokenizers", "torch", "transformers")
+    found = {name: machine.version(name.replace("_", "-")) for name in names}
+    return {name: told for name, told in found.items() if told}
 
 
 def compare(files: list[str]) -> int:

@@ -57,7 +57,12 @@ def describe(settings: Settings, contenders: Iterable[Contender]) -> dict[str, A
     from tinygrad_ai.backend import accelerators
 
     native = accelerators.report()["native"]
-    libraries = {"numpy", "jaxlib", *(name for c in contenders for name in c.packages)}
+    libraries = {
+        "numpy",
+        "jaxlib",
+        "transformers",
+        *(name for c in contenders for name in c.packages),
+    }
     ours = {k: v for k, v in sorted(VARIABLES.items()) if k.startswith("TINYGRAD_AI_")}
     others = {k: v for k, v in sorted(VARIABLES.items()) if k.startswith(SPEED)}
     return {

@@ -81,6 +81,7 @@ class Settings:
     seconds: float = 0.5
     batches: tuple[int, ...] | None = None
     keep_variables: bool = False
+    model: Path | None = None  # a BERT's folder, if not MiniLM's
 
 
 class Job(Protocol):

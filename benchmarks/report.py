@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from . import compare, imports, linear, memory, overhead, step, together
+from . import bert, compare, imports, linear, memory, overhead, step, together
 from .contenders import CONTENDERS
 from .results import OURS, REFERENCE, Figure, Results, geometric_mean
 from .targets import Target, linear_ratios, share_of_floor
@@ -68,10 +68,14 @@ def processor(results: Results, job: str) -> str:
             f"{job}, ceilings: {quantity(rate, 'flop/s')} float32 multiply-adds; an optimizer's "
             f"arrays move at {quantity(near, 'B/s')}, in main memory at {quantity(far, 'B/s')}"
         )
+    return "\n".join([found, *others(results, job)])
+
+
+def others(results: Results, job: str) -> list[str]:
+    """A warning, where there is reason for one."""
     busy = results.processor(job, "others") or 0
-    if busy > BUSY:
-        found += f"\n[red]{job}: other programs kept up to {busy:.1f} processors busy meanwhile"
-    return found
+    told = f"[red]{job}: other programs kept up to {busy:.1f} processors busy meanwhile"
+    return [told] if busy > BUSY else []
 
 
 def steps(results: Results) -> Table:
@@ -162,6 +166,8 @@ def show(results: Results, targets: Sequence[Target], console: Console) -> None:
     for job in (step.NAME, linear.NAME):
         if job in jobs:
             console.print(processor(results, job), highlight=False, soft_wrap=True)
+    for line in others(results, bert.NAME):
+        console.print(line, highlight=False, soft_wrap=True)
     if step.NAME in jobs:
         console.print(steps(results))
     if linear.NAME in jobs:
@@ -171,6 +177,7 @@ def show(results: Results, targets: Sequence[Target], console: Console) -> None:
         overhead.NAME: "4x4 tensors, one thread", memory.NAME: "Peak memory of the process",
         imports.NAME: "import, less a bare Python",
         together.NAME: "Two libraries in one process, in turn: time over that of each alone",
+        bert.NAME: "BERT: texts of up to 64 tokens, two classes",
     }  # fmt: skip
     for job, name in names.items():
         if job in jobs:

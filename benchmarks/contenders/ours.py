@@ -9,11 +9,13 @@ import tinygrad_ai.nn as nn
 import tinygrad_ai.nn.functional as F
 import tinygrad_ai.optim as optim
 
+from ..bert import BertData
+from ..bert_job import library
 from ..linear import LinearData
 from ..overhead import OverheadData
 from ..step import StepData
 from ..worker import Task
-from . import tutorial
+from . import hugging, tutorial
 
 
 def fused(nn: Any, sizes: tuple[int, int, int]) -> Any:
@@ -37,3 +39,7 @@ def linear(data: LinearData, variant: str) -> Task:
 
 def overhead(data: OverheadData, variant: str) -> Task:
     return tutorial.overhead(ta, data)
+
+
+def bert(data: BertData, variant: str) -> Task:
+    return hugging.bert(*library("tinygrad_ai"), data)

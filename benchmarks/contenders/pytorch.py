@@ -8,11 +8,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
+from ..bert import BertData
+from ..bert_job import library
 from ..linear import LinearData
 from ..overhead import OverheadData
 from ..step import StepData
 from ..worker import LeftOut, Task
-from . import tutorial
+from . import hugging, tutorial
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
 
@@ -49,3 +51,7 @@ def linear(data: LinearData, variant: str) -> Task:
 
 def overhead(data: OverheadData, variant: str) -> Task:
     return tutorial.overhead(torch, data)
+
+
+def bert(data: BertData, variant: str) -> Task:
+    return hugging.bert(*library("pytorch"), data)
