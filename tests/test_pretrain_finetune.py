@@ -53,6 +53,14 @@ def test_what_it_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "4 labels, from scratch: " in capsys.readouterr().out
 
 
+def test_from_scratch_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(study, "pretrain")
+    assert study.main([*OPTIONS, "--pretrain-epochs", "0", "--out", str(tmp_path / "out")]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {r["way"] for r in results["runs"]} == {study.SCRATCH}
+    assert results["pretraining_loss"] == [] and len(results["runs"]) == 4
+
+
 def test_the_ways_differ_in_their_first_weights_alone(tmp_path: Path) -> None:
     small, _ = study.parsed([*OPTIONS, "--out", str(tmp_path / "none")])
     parts = Reviews(made_up(40), made_up(11))
