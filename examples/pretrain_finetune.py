@@ -269,6 +269,8 @@ def main(argv: list[str] | None = None) -> int:
     study, out = parsed(argv)
     try:
         data = read(study)
+        if max(study.labels) > len(data.train.label):
+            raise FetchError(f"there are {len(data.train.label)} labels, not {max(study.labels)}")
         with tempfile.TemporaryDirectory() as scratch:
             results = measure(study, data, Path(scratch))
     except FetchError as error:
@@ -286,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def shortened(part: Labelled, most: int | None) -> Labelled:
-    """At most so many reviews, drawn the same every time."""
+    """At most so many texts, drawn the same every time."""
     if most is None or most >= len(part.label):
         return part
     chosen = random.Random(0).sample(range(len(part.label)), most)
