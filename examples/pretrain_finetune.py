@@ -48,7 +48,7 @@ class Study:
     heads: int = 4
     length: int = 64
     vocab_size: int = 2000
-    pretrain_epochs: float = 8.0
+    pretrain_epochs: float = 8.0  # 0: from scratch alone
     pretrain_batch: int = 32
     pretrain_lr: float = 1e-3
     masked: float = 0.3
@@ -181,13 +181,16 @@ def measure(study: Study, data: Reviews, scratch: Path) -> dict[str, Any]:
     began = time.perf_counter()
     corpus = text.texts(*data.train.text)
     tokenizer = text.train_wordpiece(corpus, study.vocab_size, model_max_length=study.length)
-    folders = {SCRATCH: (tokenizer, scratch), PRETRAINED: (tokenizer, scratch / "pretrained")}
+    folders, own_folder = {SCRATCH: (tokenizer, scratch)}, scratch / "pretrained"
+    if study.pretrain_epochs:
+        folders[PRETRAINED] = (tokenizer, own_folder)
     if study.weights is not None:
         place = minilm() if study.weights == "minilm" else Path(study.weights)
         folders[OTHERS] = (text.BertTokenizer.from_pretrained(place), place)
     runs, losses = [], []
     for seed in range(study.seeds):
-        losses.append(pretrain(study, data, tokenizer, seed, folders[PRETRAINED][1]))
+        if study.pretrain_epochs:
+            losses.append(pretrain(study, data, tokenizer, seed, own_folder))
         for count in study.labels:
             for way, (own, folder) in folders.items():
                 found = finetune(study, way, data, own, folder, seed, count)
@@ -266,6 +269,8 @@ def main(argv: list[str] | None = None) -> int:
     study, out = parsed(argv)
     try:
         data = read(study)
+        if max(study.labels) > len(data.train.label):
+            raise FetchError(f"there are {len(data.train.label)} labels, not {max(study.labels)}")
         with tempfile.TemporaryDirectory() as scratch:
             results = measure(study, data, Path(scratch))
     except FetchError as error:
@@ -283,7 +288,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def shortened(part: Labelled, most: int | None) -> Labelled:
-    """At most so many reviews, drawn the same every time."""
+    """At most so many texts, drawn the same every time."""
     if most is None or most >= len(part.label):
         return part
     chosen = random.Random(0).sample(range(len(part.label)), most)

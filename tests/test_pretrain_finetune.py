@@ -53,6 +53,30 @@ def test_what_it_leaves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert "4 labels, from scratch: " in capsys.readouterr().out
 
 
+def test_from_scratch_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(study, "pretrain")
+    assert study.main([*OPTIONS, "--pretrain-epochs", "0", "--out", str(tmp_path / "out")]) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert {r["way"] for r in results["runs"]} == {study.SCRATCH}
+    assert results["pretraining_loss"] == [] and len(results["runs"]) == 4
+
+
+def test_weights_of_others(tmp_path: Path) -> None:
+    given, out = tmp_path / "given", tmp_path / "out"
+    small, _ = study.parsed([*OPTIONS, "--out", str(out)])
+    tokenizer = study.text.train_wordpiece(study.text.texts(*made_up(40).text), 60)
+    model = study.models.BertModel(study.config(small, tokenizer))
+    model.save_pretrained(given)
+    tokenizer.save_pretrained(given)
+    options = ("--pretrain-epochs", "0", "--labels", "4", "--weights", str(given))
+    assert study.main([*OPTIONS, *options, "--out", str(out)]) == 0
+    runs = json.loads((out / "results.json").read_text())["runs"]
+    assert [r["way"] for r in runs] == [study.SCRATCH, study.OTHERS] * 2
+    begun = study.start(small, study.OTHERS, tokenizer, given, 0)
+    wanted = model.embeddings.word_embeddings.weight
+    assert bool((begun.bert.embeddings.word_embeddings.weight == wanted).all())
+
+
 def test_the_ways_differ_in_their_first_weights_alone(tmp_path: Path) -> None:
     small, _ = study.parsed([*OPTIONS, "--out", str(tmp_path / "none")])
     parts = Reviews(made_up(40), made_up(11))
@@ -76,6 +100,9 @@ def test_a_folder_in_use_and_data_that_cannot_be_had(
     with pytest.raises(SystemExit, match="2"):
         study.main(["--out", str(tmp_path)])
     assert "is not empty" in capsys.readouterr().err
+
+    assert study.main(["--task", "reviews", "--out", str(tmp_path / "new")]) == 1
+    assert "there are 40 labels, not 800" in capsys.readouterr().err
 
     def nothing() -> Reviews:
         raise FetchError("no network")
