@@ -42,7 +42,7 @@ int asked(Status (*question)(int *)) {
 
 PYBIND11_MODULE(MODULE, m) {
   using namespace tinygrad_ai::cuda;
-  py::register_exception<CudaError>(m, "CudaError", PyExc_RuntimeError);
+  py::register_local_exception<CudaError>(m, "CudaError", PyExc_RuntimeError);
   add_names(m);
   add_linear(m);
   add_rows(m);
