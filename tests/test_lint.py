@@ -297,6 +297,21 @@ def test_a_watched_loop_ends_in_the_same_weights() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+def test_what_does_not_come_from_the_watched_parameters_is_not_looked_at() -> None:
+    model, x, y = net()
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    alive = []
+    with watch(model, optimizer) as report:
+        for _ in range(6):
+            aside = ta.randn(4, requires_grad=True)
+            alive.append((aside.softmax(0).log() ** 2).sum())  # log(softmax), and a graph kept
+            alive[-1].backward(retain_graph=True)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+    assert report.steps == 6 and not report, str(report)
+
+
 def test_watch_undoes_what_it_put_up() -> None:
     model, x, y = net()
     optimizer = optim.SGD(model.parameters(), lr=1e-3)

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from ..autograd.anomaly import modules_at_work
+from ..autograd.graph import history
 from ..autograd.mode import state
 from ..backend import storage
 from ..nn.dropout import _Dropout
 from ..nn.normalization import _RunningNorm
-from ..tensor import Node, Tensor
+from ..tensor import Node, Tensor, wrap
 from .findings import Finding, Report, here
 from .lint_state import Subject, listed, modes, paces, ratio, stale, strangers, unreached
 from .lint_tape import host, made_by, tape_findings
@@ -122,6 +123,9 @@ class watch:
     def begins(self, root: Node) -> None:
         """A walk begins: the tape is complete, and nothing of it freed."""
         self.named = self.subject.named()
+        own = {p.node for p in self.named}
+        if not any([p in own for n in history(wrap(None, root)) for p in n.parents]):
+            return  # somebody else's, as of a gradient check on the way
         first = not self.report.steps and self.subject.untrained()
         self.add(tape_findings(root, first), step=True)
         self.add(modes(self.subject, self.place), step=True)
