@@ -14,15 +14,15 @@ from typing import Any
 
 from ..tensor import Node, Tensor
 from . import counts_arrays, counts_layers
-from .counts_arrays import MOVES, MOVING_RULES, size
+from .counts_arrays import MOVES, MOVING_RULES, size, words
 from .counts_formula import operations
 
-ELEMENTWISE = set(
+ELEMENTWISE = words(
     "add sub mul true_divide neg pow exp log sqrt tanh abs sign exp2 expm1 log2 log10 log1p rsqrt "
     "reciprocal square sigmoid maximum minimum fmax fmin lerp logaddexp logaddexp2 addcmul addcdiv "
     "nan_to_num copysign elu softplus floor ceil trunc round frac floor_div trunc_div remainder "
     "fmod erf erfc erfinv lgamma digamma polygamma xlogy logit sin cos tan asin acos atan atan2 "
-    "sinh cosh asinh acosh atanh hypot sinc deg2rad rad2deg dropout".split()
+    "sinh cosh asinh acosh atanh hypot sinc deg2rad rad2deg dropout"
 )
 FORWARD = {**counts_arrays.FORWARD, **counts_layers.FORWARD}
 RULES = {**counts_arrays.RULES, **counts_layers.RULES}
@@ -38,6 +38,7 @@ READS = {
     "linear_z": {"x": "yw", "w": "yx", "b": "y"},
     "convolve": {"x": "w", "w": "x"},
 }
+OTHER_RESULTS = {"linear_z", "layer_norm"}  # of their results the rule reads all but the first
 GATHERS = {"getitem", "gather", "select_along", "take_along", "embedding", "embedding_back"}
 GATHERING_RULES = {"putitem", "place_along", "scatter_sum", "scatter_add", "additem"}
 
@@ -94,13 +95,13 @@ def rule_flops(op: Any, v: Any) -> int:
 
 
 def rule_bytes(op: Any, attrs: Any, saved: dict[str, Any], v: Any, made: Any) -> int:
-    read = saved
+    read = dict(saved)
+    if op.name in OTHER_RESULTS:
+        read["y"] = read["y"][1:]
     if op.name in READS:
         wanted = {name for n, names in READS[op.name].items() if v.needs.get(n) for name in names}
         wanted -= {"y"} if getattr(v, "act", "") is None else set()
-        read = {name: a for name, a in saved.items() if name in wanted}
-        if op.name == "linear_z" and "y" in read:
-            read["y"] = read["y"][1]
+        read = {name: a for name, a in read.items() if name in wanted}
     given = (v.incoming, *read.values())
     written = fresh(made, given)
     if not written:

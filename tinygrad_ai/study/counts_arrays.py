@@ -16,20 +16,25 @@ import numpy as np
 
 from ..ops.indexing import is_basic
 
+
+def words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 # They move, choose or compare, and compute no number.
-MOVES = set(
+MOVES = words(
     "broadcast_to cast transfer rows getitem setitem select reshape permute flip roll cat split "
     "select_along place_along diagonal undiagonal tril triu clone gather take_along scatter pad "
     "windows embedding eq ne lt le gt ge isnan isinf isfinite isposinf isneginf signbit "
     "logical_not logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor "
-    "bitwise_not bitwise_left_shift bitwise_right_shift isin heaviside argmax argmin all any".split()
+    "bitwise_not bitwise_left_shift bitwise_right_shift isin heaviside argmax argmin all any"
 )
 # Their rules do no more.
-MOVING_RULES = set(
+MOVING_RULES = words(
     "sum sum_to cast transfer rows putitem setitem select reshape permute flip roll cat "
     "split select_along place_along diagonal undiagonal tril triu clone take_along scatter "
     "scatter_add scatter_sum additem pad unwindow embedding_grad sign floor ceil trunc round "
-    "floor_div trunc_div".split()
+    "floor_div trunc_div"
 )
 
 

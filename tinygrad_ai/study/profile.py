@@ -213,9 +213,10 @@ def computed_again(op: Again) -> Node:
     return twin
 
 
-def kinds(root: type) -> Iterator[type]:
+def kinds(root: type[Any]) -> Iterator[type[Any]]:
     """A class and all that are derived from it."""
     yield root
+    kind: type[Any]
     for kind in root.__subclasses__():
         yield from kinds(kind)
 

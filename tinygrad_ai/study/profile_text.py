@@ -65,7 +65,7 @@ def drawn(table: Any) -> Table:
         name = row.name
         for kind in sorted(row.passes, key=(*PASSES, row.kind).index):
             label = kind if row.kind == "work" else {"optimizer": "step"}.get(kind, "")
-            cells = numbers(row.passes[kind], report, flops[0], bytes_[0])
+            cells = numbers(kind, row.passes[kind], report, flops[0], bytes_[0])
             shown.add_row(Text(name), label, *cells, style=None if row.kind == "work" else "dim")
             name = ""
     for name, seconds in (("profiler", report.overhead), ("all", report.wall)):
@@ -74,11 +74,11 @@ def drawn(table: Any) -> Table:
     return shown
 
 
-def numbers(work: Work, report: Any, flops: float, bytes_: float) -> list[str]:
+def numbers(kind: str, work: Work, report: Any, flops: float, bytes_: float) -> list[str]:
     """A line's cells; nothing where there is nothing to say."""
     share = work.share(report.machine)
     return [
-        str(work.calls or ""),
+        str(work.calls) if kind != "python" else "",
         milliseconds(work.seconds),
         percent(work.seconds / report.wall),
         short(work.flops / flops) if work.flops else "",
@@ -104,7 +104,9 @@ def percent(share: float) -> str:
 
 
 def short(value: float) -> str:
-    """Three digits."""
+    """About three digits."""
     if value >= 100:
         return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    if value >= 1:
+        return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.2g}" if value >= 0.001 else "<0.001"
