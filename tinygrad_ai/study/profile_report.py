@@ -72,8 +72,6 @@ class Report:
     def roofline(self, path: Any) -> Any:
         """Draws each op below the roof of this machine, as .png, .svg or .pdf."""
         self.check()
-        from . import roofline
-
         if self.machine is None:
             raise ArgumentError("the roofline is the processor's, and the work was a GPU's")
         points = [
@@ -84,6 +82,8 @@ class Report:
         ]
         if not points:
             raise ArgumentError("no op with FLOPs was profiled: there is nothing to draw")
+        from . import roofline
+
         return roofline.picture(self.machine, points, path)
 
     def to_dict(self) -> dict[str, Any]:
