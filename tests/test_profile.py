@@ -176,7 +176,12 @@ def test_a_function_of_the_users_shows_what_it_is_made_of() -> None:
     with profile() as report:
         Double.apply(x).sum().backward()
     kinds = {(e.name, e.kind) for e in report.events}
-    assert {("exp", "forward"), ("mul", "forward"), ("mul", "backward"), ("cos", "backward")} <= kinds
+    assert {
+        ("exp", "forward"),
+        ("mul", "forward"),
+        ("mul", "backward"),
+        ("cos", "backward"),
+    } <= kinds
     assert [e.calls for e in report.events if e.name == "Double"][:1] == [1]
     assert sum([e.calls for e in report.events if e.name == "Double"]) == 1
 

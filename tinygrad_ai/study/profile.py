@@ -26,7 +26,7 @@ from ..tensor import Node
 from . import counts
 from .clock import Clock, Frame
 from .counts_optim import counted
-from .profile_places import Places, class_name, here
+from .profile_places import Places, class_name
 from .profile_report import Report
 
 
@@ -137,7 +137,7 @@ class profile:
     def framed(self, op: Any, outer: Frame) -> Frame:
         """What the walk itself calls, as where it sums a gradient, belongs to the last rule."""
         kind = "backward" if self.walks else "forward"
-        path, place = self.last if outer.kind == "walk" else (outer.path, here())
+        path, place = self.last if outer.kind == "walk" else (outer.path, self.places.here())
         return Frame(op.name, kind, self.places.path() or path, place)
 
     def pulled(self, pull: Any, node: Node, g: Any, graph: bool, needs: Any = None) -> Any:
@@ -175,7 +175,7 @@ class profile:
     def walked(self, run: Any, walk: Any, *args: Any, **options: Any) -> Any:
         self.walks += 1
         try:
-            frame = Frame("walk", "walk", "", here(), whole=False)
+            frame = Frame("walk", "walk", "", self.places.here(), whole=False)
             return self.clock.aside(self.clock.within, frame, run, walk, *args, **options)
         finally:
             self.walks -= 1
@@ -188,7 +188,7 @@ class profile:
     def step(self, step: Any, optimizer: Any, closure: Any = None, **options: Any) -> Any:
         cost = counted(optimizer)
         self.clock.notice([p.array for group in optimizer.param_groups for p in group["params"]])
-        frame = Frame(type(optimizer).__name__, "optimizer", "", here())
+        frame = Frame(type(optimizer).__name__, "optimizer", "", self.places.here())
         if closure is not None:  # the user's: all that it does is itself
             options["closure"] = partial(self.clock.aside, self.clock.within, python(), closure)
         self.clock.push(frame)

@@ -23,13 +23,14 @@ from .profile_report import Report
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE.py", help="a script that trains")
-    parser.add_argument("arguments", nargs="*", metavar="ARG", help="of the script, after --")
     parser.add_argument("--by", choices=("op", "layer", "line"), default="op", help="rows (op)")
     parser.add_argument("--json", action="store_true", help="print JSON; the script's own output "
                         "goes to the error stream")  # fmt: skip
     parser.add_argument("--trace", type=Path, metavar="FILE", help="write a trace for Perfetto")
     parser.add_argument("--roofline", type=Path, metavar="FILE", help="draw the roofline")
     parser.add_argument("--memory", action="store_true", help="memory by category over time")
+    parser.add_argument("--args", nargs=argparse.REMAINDER, default=[], metavar="ARG",
+                        help="all that follows is the script's")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -58,7 +59,7 @@ def compiled(file: Path) -> Any:
 def as_main(module: ModuleType, args: argparse.Namespace) -> Iterator[None]:
     """The script finds itself, its arguments and its neighbours where Python puts them."""
     before = sys.argv, sys.path[:], sys.modules["__main__"]
-    sys.argv = [str(args.file), *args.arguments]
+    sys.argv = [str(args.file), *args.args]
     sys.path.insert(0, str(args.file.resolve().parent))
     sys.modules["__main__"] = module
     try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
+from types import CodeType
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -27,6 +29,7 @@ class Places:
         self.model, self.called = model, called
         self.paths: dict[Any, str] = {}
         self.made: WeakKeyDictionary[Node, str] = WeakKeyDictionary()
+        self.lines: dict[tuple[int, int], tuple[str, CodeType]] = {}
         if model is not None:
             self.learn(model, "")
 
@@ -58,19 +61,22 @@ class Places:
 
     def of(self, node: Node) -> tuple[str, str]:
         """Layer and line of a node."""
-        return self.made.get(node, ""), line(node.place)
+        return self.made.get(node, ""), self.line(node.place) if node.place else ""
 
+    def here(self) -> str:
+        """The user's line that is being run. Python's own decorators on the way are nobody's."""
+        frame = sys._getframe(1)
+        while frame.f_back is not None:
+            file = frame.f_code.co_filename
+            if file != contextlib.__file__ and not storage.is_ours(file):
+                break
+            frame = frame.f_back
+        return self.line((frame.f_code, frame.f_lasti))
 
-def here() -> str:
-    """The user's line that is being run."""
-    return line(storage.user_place())
-
-
-@cache
-def line(place: storage.Place | None) -> str:
-    """A place as train.py:18, seen from the current folder."""
-    if place is None:
-        return ""
-    found = storage.line_of(place)
-    base = f"{Path.cwd()}/"
-    return found.removeprefix(base)
+    def line(self, place: storage.Place) -> str:
+        """A place as train.py:18, seen from the current folder."""
+        key = id(place[0]), place[1]  # equal code may stand in two files
+        if key not in self.lines:
+            base = f"{Path.cwd()}/"
+            self.lines[key] = storage.line_of(place).removeprefix(base), place[0]
+        return self.lines[key][0]
