@@ -21,6 +21,7 @@ from tinygrad_ai import nn, optim
 from tinygrad_ai.autograd.checkpoint import checkpoint
 from tinygrad_ai.autograd.function import Function
 from tinygrad_ai.autograd.mode import state
+from tinygrad_ai.autograd.op import REGISTRY
 from tinygrad_ai.backend import native as kernels
 from tinygrad_ai.backend import storage
 from tinygrad_ai.errors import ArgumentError
@@ -111,13 +112,13 @@ def test_nothing_is_saved_without_gradients() -> None:
 
 
 def test_views_cost_nothing_and_belong_to_their_owner() -> None:
-    data = ta.randn(100, 20)
+    data, image = ta.randn(100, 20), ta.randn(1, 1, 20, 20)
     with Timeline() as memory:
         part = data[10:20].reshape(200)
         wide = part.unsqueeze(0).expand(1000, 200)
-    assert wide.nbytes == 1000 * 200 * 4
-    assert memory.samples[-1].by_category["inputs"] == 100 * 20 * 4
-    assert memory.samples[-1].bytes == 100 * 20 * 4
+        seen = REGISTRY["windows"](image, size=(5, 5), stride=(1, 1), dilation=(1, 1))
+    assert wide.nbytes == 1000 * 200 * 4 and seen.nbytes == 16 * 16 * 25 * 4
+    assert memory.samples[-1].by_category["inputs"] == memory.samples[-1].bytes == 2400 * 4
 
 
 def test_a_result_that_a_variable_keeps_is_a_temporary_again() -> None:

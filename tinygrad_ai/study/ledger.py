@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
-from ..backend import storage
-
 CATEGORIES = (
     "parameters", "optimizer state", "inputs", "gradients", "activations", "temporaries",
 )  # fmt: skip
@@ -28,7 +26,8 @@ class Origin(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The bytes alive at a moment, and the event that had just ended."""
+    """The bytes alive from a moment on, and the event that made or freed the last of them. What an
+    op makes counts from its beginning."""
 
     seconds: float
     event: Origin
@@ -90,6 +89,16 @@ class Block:
         return next((c for i, c in reversed(self.uses) if i <= index), None)
 
 
+def owner_of(array: Any) -> Any:
+    """The array whose memory it is, also past what NumPy puts between an array and its windows."""
+    found, base = array, array.base
+    while base is not None:
+        if type(base) is type(array):
+            found = base
+        base = getattr(base, "base", None)
+    return found
+
+
 class Ledger:
     """Blocks enter, change their category and are buried; `sample` writes down where it stands.
 
@@ -108,7 +117,7 @@ class Ledger:
 
     def find(self, array: Any) -> Block | None:
         """The block behind an array, if it is known."""
-        owner = storage.root(array)
+        owner = owner_of(array)
         block = self.live.get(id(owner))
         return block if block and block.ref and block.ref() is owner else None
 
@@ -117,7 +126,7 @@ class Ledger:
         known = self.find(array)
         if known:
             return known
-        owner = storage.root(array)
+        owner = owner_of(array)
         block = Block(id(owner), owner.nbytes, tuple(owner.shape), str(owner.dtype), origin,
                       [(len(self.samples), category)])  # fmt: skip
         dead = self.dead
@@ -143,12 +152,16 @@ class Ledger:
             if block.category_at(self.highest):
                 self.gone.append(block)
 
-    def sample(self, event: Origin) -> None:
-        """Writes down where it stands, if that changed."""
+    def sample(self, event: Origin, since: float | None = None) -> None:
+        """Writes down where it stands, if that changed: now, or as of `since`, when an event began
+        in which arrays were made."""
         sizes = tuple(self.sizes.values())
-        if self.samples and sizes == self.samples[-1].sizes:
+        before = self.samples[-1] if self.samples else None
+        if before and sizes == before.sizes:
             return
-        self.samples.append(Sample(self.clock() - self.start, event, sizes))
+        seconds = (self.clock() if since is None else since) - self.start
+        seconds = max(seconds, before.seconds) if before else seconds
+        self.samples.append(Sample(seconds, event, sizes))
         if self.samples[-1].bytes > self.samples[self.highest].bytes:
             self.highest = len(self.samples) - 1
             self.gone.clear()

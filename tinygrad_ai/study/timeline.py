@@ -123,13 +123,14 @@ class Timeline:
         state.observers = self.before
         self.end()
 
-    def begin(self) -> None:
-        """What is there already; from now on steps of the optimizers are seen."""
+    def begin(self, start: float | None = None) -> None:
+        """What is there already; from now on steps of the optimizers are seen. Seconds count from
+        `start` of the clock, or from now."""
         if self.samples:
             raise ArgumentError("a Timeline is used once", "make another one")
         model = self.subject.model
         self.layers = {m: name for name, m in model.named_modules()} if model else {}
-        self.ledger.start = self.ledger.clock()
+        self.ledger.start = self.ledger.clock() if start is None else start
         self.look("begin")
         self.steps = [o.__dict__.get("step") for o in self.subject.optimizers]
         for optimizer in self.subject.optimizers:
@@ -157,13 +158,14 @@ class Timeline:
         self.bury()
         origin = self.origin(op.name)
         self.arriving(given, args, attrs, origin)
+        start = self.ledger.clock()
         result = run(args, attrs)
         in_flight = self.walking and not given  # rules and the walk work on arrays
         for array in arrays(result):
             self.ledger.enter(array, "gradients" if in_flight else "temporaries", origin)
         for t in tensors(result):
             self.hold(t.node, origin)
-        self.ledger.sample(origin)
+        self.ledger.sample(origin, start)
         self.bury()
         return result
 
@@ -177,7 +179,7 @@ class Timeline:
         self.flying([g, node.grad], origin)  # a sum of gradients is made by the walk
         self.ledger.sample(origin)
         self.bury()
-        self.walking = True
+        self.walking, start = True, self.ledger.clock()
         self.rules.append(origin)
         try:
             grads = pull(node, g, *rest)
@@ -185,7 +187,7 @@ class Timeline:
             self.rules.pop()
         self.flying(grads, origin)
         self.leaves.update([p for p in node.parents if p is not None and p.op is None])
-        self.ledger.sample(origin)
+        self.ledger.sample(origin, start)
         self.visited.append(hold)
         return grads
 
