@@ -1,4 +1,4 @@
-"""What the pictures of this room share: paper to draw on, units, errors that say what is missing."""
+"""What the pictures of this room share: paper to draw on, units, errors that say what is wrong."""
 
 from __future__ import annotations
 
