@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import weakref
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,23 @@ def test_gradients_and_adams_state() -> None:
         assert found["gradients"] == found["activations"] == found["temporaries"] == 0
     assert memory.samples[-1].by_category == found
     assert [s.event.op for s in memory.samples].count("Adam.step") == 1
+
+
+def test_gradients_in_flight() -> None:
+    x = ta.ones(20, 50, requires_grad=True)
+    with Timeline() as memory:
+        (x.exp() + x.tanh()).sum().backward()
+        most = max(s.by_category["gradients"] for s in memory.samples)
+        assert most == 2 * x.nbytes + 4  # of exp, of tanh, and the number that the walk begins with
+        assert memory.now()["gradients"] == x.nbytes
+        x.grad = None
+        assert memory.now()["gradients"] == 0
+        x.t().exp().sum().backward()  # a leaf keeps no view: for a moment there are two
+        memory.now()
+    ends = [s.by_category["gradients"] for s in memory.samples if s.event.op == "backward"]
+    assert ends[-1] == 2 * x.nbytes and memory.samples[-1].by_category["gradients"] == x.nbytes
+    made = {s.event.op for s in memory.samples if s.by_category["gradients"]}
+    assert {"exp backward", "tanh backward", "backward"} <= made
 
 
 def test_zeroed_gradients_stay() -> None:
@@ -310,20 +328,16 @@ def test_what_is_alive_at_the_end_is_what_the_cache_has_given_out() -> None:
 
 
 def trained(watched: bool) -> tuple[list[bytes], bytes]:
-    model, x, y = mlp()
-    model.insert(1, nn.Dropout(0.3))
+    _, x, y = mlp()
+    model = nn.Sequential(
+        nn.Linear(20, 30), nn.Dropout(0.3), nn.ReLU(inplace=True), nn.Linear(30, 5)
+    )
     optimizer = optim.Adam(model.parameters(), lr=0.01)
-    memory = Timeline(model, optimizer)
-    before = state.observers
-    if watched:
-        memory.__enter__()
-    for _ in range(3):
-        optimizer.zero_grad()
-        F.cross_entropy(model(x), y).backward()
-        optimizer.step()
-    if watched:
-        memory.__exit__()
-    assert state.observers == before
+    with Timeline(model, optimizer) if watched else nullcontext():
+        for _ in range(3):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
     numbers = [p.array.tobytes() for p in model.parameters()]
     return numbers, ta.get_rng_state().numpy().tobytes()
 
@@ -348,9 +362,9 @@ def test_nothing_is_kept_alive() -> None:
     kept = [x.array, *[p.array for p in model.parameters()]]
     kept += [p.grad.array for p in model.parameters()]
     for array in kept:
-        refs = [r for r in weakref.getweakrefs(array) if r is not storage.written.get(id(array), r)]
-        others = storage.written.get(id(array))
-        assert refs == ([] if others is None else [others.ref])
+        write = storage.written.get(id(array))  # the engine's own
+        known = [id(write.ref)] if write else []
+        assert [id(r) for r in weakref.getweakrefs(array)] == known
     assert not any(weakref.getweakrefcount(p.node) for p in model.parameters())
     assert memory.peak.bytes > 0
 
