@@ -96,6 +96,15 @@ def test_gradients_in_flight() -> None:
     assert {"exp backward", "tanh backward", "backward"} <= made
 
 
+def test_sums_that_the_walk_makes_are_gradients() -> None:
+    x = ta.ones(1000, requires_grad=True)
+    with Timeline() as memory:
+        h = x * 2
+        (h + h.exp()).sum().backward()
+    # The rule of mul takes the sum of two gradients, of which one was an array; and makes another.
+    assert max(s.by_category["gradients"] for s in memory.samples) == 3 * 4000 + 4
+
+
 def test_zeroed_gradients_stay() -> None:
     model, x, y = mlp()
     with Timeline(model) as memory:
@@ -147,6 +156,16 @@ def test_a_result_that_a_variable_keeps_is_a_temporary_again() -> None:
         found = memory.now()
     assert found["activations"] == 0 and found["temporaries"] == y.nbytes == 40
     assert found["parameters"] == 40 and found["gradients"] == 40
+
+
+def test_an_index_is_saved_too() -> None:
+    x = ta.ones(10, 30, requires_grad=True)
+    with Timeline() as memory:
+        index = x.argmax(1, keepdim=True)
+        found = x.gather(1, index)
+        assert memory.now()["activations"] == index.nbytes == 80
+        del found
+        assert memory.now()["activations"] == 0 and memory.now()["temporaries"] == 80
 
 
 def test_dropouts_mask_is_an_activation() -> None:
