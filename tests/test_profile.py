@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from tinygrad_ai.errors import ArgumentError, ProfileError, ShapeError, Tinygrad
 from tinygrad_ai.study import clock as clocks
 from tinygrad_ai.study import profile
 from tinygrad_ai.study.profile_report import Report
+from tinygrad_ai.study.roofline import Machine
 from tinygrad_ai.utils.checkpoint import checkpoint
 
 OPTIMIZERS = (optim.SGD, optim.Adam, optim.LBFGS)
@@ -365,9 +367,51 @@ def test_work_of_a_gpu_is_waited_for(gpu: Any, monkeypatch: pytest.MonkeyPatch) 
     assert min(seconds(report, name="exp", kind=k) for k in ("forward", "backward")) >= 0.005
     assert seconds(report, kind="optimizer") >= 0.005
     assert report.by("op")["exp"].passes["forward"].bytes == 2 * 4 * 8
-    assert report.machine is None and "roofline" in str(report)
-    with pytest.raises(ArgumentError, match="a GPU's"):
-        report.roofline("nowhere.png")
+    assert "waited for cuda:0 after each op" in str(machine(report))
+
+
+# ---- with memory, traces and pictures
+
+
+def test_memory_is_watched_beside_the_time() -> None:
+    found = []
+    for memory in (False, True):
+        model, optimizer, x, y = made()
+        with profile(model, optimizer, memory=memory) as report:
+            train(model, optimizer, x, y)
+        found.append({(r.name, k): (w.calls, w.flops, w.bytes) for r in report.by("op")
+                      for k, w in r.passes.items()})  # fmt: skip
+    assert found[0] == found[1] and ("Adam", "optimizer") in found[1] and report.steps == 3
+    assert "step" not in vars(optimizer)
+    parameters = sum([p.nbytes for p in model.parameters()])
+    sizes = report.memory.peak.by_category
+    assert sizes["parameters"] == parameters and sizes["optimizer state"] >= 2 * parameters
+    assert report.to_dict()["memory"]["peak"] == report.memory.peak.to_dict()
+    assert report.memory.samples[-1].seconds <= report.wall
+
+
+def test_memory_is_undone_after_an_error() -> None:
+    before = doors()
+    model, optimizer, _, _ = made()
+    with pytest.raises(ShapeError), profile(model, optimizer, memory=True) as report:
+        model(ta.ones(2, 3))
+    assert doors() == before and "step" not in vars(optimizer) and report.memory.samples
+
+
+def test_a_trace_has_every_event(tmp_path: Path) -> None:
+    report = profiled()
+    path = report.trace(tmp_path / "trace.json")
+    found = [e for e in json.loads(path.read_text())["traceEvents"] if e["ph"] == "X"]
+    assert len(found) == len(report.events)
+    assert sum([e["dur"] for e in found]) / 1e6 == pytest.approx(report.wall - report.overhead)
+
+
+def test_a_roofline_is_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    with profile() as report:
+        (ta.ones(8, 8) @ ta.ones(8, 8)).exp()
+    report.known_machine = Machine(1e10, 1e9)
+    assert report.roofline(tmp_path / "roof.svg").stat().st_size > 1000
 
 
 # ---- what is refused

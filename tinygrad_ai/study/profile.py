@@ -76,12 +76,12 @@ class profile:
 
     def stand(self) -> None:
         """At the doors."""
-        if self.memory:
-            self.remember()
         self.undo.enter_context(replaced(Walk, "run", self.walked))
         for kind in kinds(Optimizer):
             if "step" in vars(kind):
                 self.undo.enter_context(replaced(kind, "step", self.stepped))
+        if self.memory:
+            self.remember()
         before, state.observers = state.observers, (*state.observers, self)
         self.undo.callback(setattr, state, "observers", before)
 
@@ -101,6 +101,7 @@ class profile:
 
         self.timeline = Timeline(self.model, self.optimizer)
         self.timeline.begin()
+        self.timeline.ledger.start = self.clock.began
         self.undo.callback(self.timeline.end)
         for optimizer in listed(self.optimizer):  # where the timeline has put its own step
             step = optimizer.__dict__["step"]

@@ -47,11 +47,12 @@ class Report:
 
     @property
     def machine(self) -> Any:
-        """What this machine can do at most, measured when first asked for; None for GPUs."""
-        if self.known_machine is None and not self.devices:
+        """What the processor can do at most, or the GPU that had work: measured when first asked
+        for, in float32."""
+        if self.known_machine is None:
             from .roofline import measured
 
-            self.known_machine = measured()
+            self.known_machine = measured(device=self.devices[0] if self.devices else "cpu")
         return self.known_machine
 
     @property
@@ -72,10 +73,8 @@ class Report:
     def roofline(self, path: Any) -> Any:
         """Draws each op below the roof of this machine, as .png, .svg or .pdf."""
         self.check()
-        if self.machine is None:
-            raise ArgumentError("the roofline is the processor's, and the work was a GPU's")
         points = [
-            (f"{row.name} {kind}", work.intensity, work.rate)
+            (f"{row.name} {kind}", work.intensity, work.rate, work.seconds)
             for row in rows(self.events, "op")
             for kind, work in row.passes.items()
             if kind in PASSES and work.intensity and work.rate
@@ -93,7 +92,7 @@ class Report:
         found: dict[str, Any] = {
             "wall": self.wall, "overhead": self.overhead, "steps": self.steps,
             "seconds_per_step": self.wall / self.steps if self.steps else None,
-            "machine": machine and {"flops": machine.flops, "bandwidth": machine.bandwidth},
+            "machine": {"flops": machine.flops, "bandwidth": machine.bandwidth},
             "uncounted": sorted(self.uncounted),
         }  # fmt: skip
         for view in VIEWS:

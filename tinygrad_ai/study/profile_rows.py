@@ -40,7 +40,7 @@ class Work:
 
     def share(self, machine: Any) -> float | None:
         """Of the roofline: the time that a machine needs at least, by the time that it took."""
-        if machine is None or not self.seconds or not (self.flops or self.bytes):
+        if not self.seconds or not (self.flops or self.bytes):
             return None
         least = max(self.flops / machine.flops, self.bytes / machine.bandwidth)
         return float(least / self.seconds)

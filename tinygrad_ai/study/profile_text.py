@@ -38,17 +38,15 @@ def head(report: Any) -> str:
     if report.steps:
         each = milliseconds(report.wall / report.steps)
         text += f", {report.steps} step{'s' * (report.steps != 1)} of {each} ms"
-    if report.machine is not None:
-        flops, bandwidth = report.machine.flops, report.machine.bandwidth
-        text += f"; this machine: {flops / 1e9:.3g} GFLOP/s, {bandwidth / 1e9:.3g} GB/s"
-    return text
+    flops, bandwidth = report.machine.flops, report.machine.bandwidth
+    return f"{text}; this machine: {flops / 1e9:.3g} GFLOP/s, {bandwidth / 1e9:.3g} GB/s"
 
 
 def notes(report: Any) -> Iterable[str]:
     if report.uncounted:
         yield f"FLOPs unknown: {', '.join(sorted(report.uncounted))}"
     if report.devices:
-        yield f"waited for {', '.join(report.devices)} after each op: no roofline"
+        yield f"waited for {', '.join(report.devices)} after each op"
 
 
 def drawn(table: Any) -> Table:
