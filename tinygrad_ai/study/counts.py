@@ -8,10 +8,11 @@ index chooses from only what it chooses is read.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from types import SimpleNamespace
 from typing import Any
 
+from .. import backend
 from ..tensor import Node, Tensor
 from . import counts_arrays, counts_layers
 from .counts_arrays import MOVES, MOVING_RULES, size, words
@@ -123,17 +124,21 @@ def plain(value: Any) -> Any:
     return tuple([plain(a) for a in value]) if isinstance(value, (tuple, list)) else value
 
 
-def arrays(value: Any) -> Iterator[Any]:
+def arrays(value: Any) -> list[Any]:
     """The arrays in a value, wherever they stand."""
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, (tuple, list)):
-        for part in value:
-            yield from arrays(part)
-    elif isinstance(value, Tensor):
-        yield value.array
-    elif hasattr(value, "strides") and hasattr(value, "dtype"):
-        yield value
+    found, waiting = [], [value]
+    while waiting:
+        one = waiting.pop()
+        kind = type(one)
+        if kind is tuple or kind is list:
+            waiting.extend(one)
+        elif kind is dict:
+            waiting.extend(one.values())
+        elif isinstance(one, Tensor):
+            found.append(one.array)
+        elif backend.is_array(one):
+            found.append(one)
+    return found
 
 
 def owner(array: Any) -> Any:

@@ -68,7 +68,8 @@ class Places:
         frame = sys._getframe(1)
         while frame.f_back is not None:
             file = frame.f_code.co_filename
-            if file != contextlib.__file__ and not storage.is_ours(file):
+            ours = file in storage.inside or (file not in storage.outside and storage.is_ours(file))
+            if not ours and file != contextlib.__file__:
                 break
             frame = frame.f_back
         return self.line((frame.f_code, frame.f_lasti))

@@ -74,7 +74,7 @@ class Report:
         """Draws each op below the roof of this machine, as .png, .svg or .pdf."""
         self.check()
         points = [
-            (f"{row.name} {kind}", work.intensity, work.rate, work.seconds)
+            (f"{row.name} {PASSES.get(kind)}", work.intensity, work.rate, work.seconds)
             for row in rows(self.events, "op")
             for kind, work in row.passes.items()
             if kind in PASSES and work.intensity and work.rate

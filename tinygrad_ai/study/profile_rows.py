@@ -9,7 +9,8 @@ from typing import Any
 from .events import Event
 
 VIEWS = {"op": "name", "layer": "path", "line": "place"}
-PASSES = ("forward", "backward")
+OWN = ("forward", "backward")  # kinds of events that have a row by their op, layer or line
+PASSES = {"forward": "forward", "backward": "backward", "optimizer": "step"}  # and how they read
 NOWHERE = {"path": "(no layer)", "place": "(no line)"}
 
 
@@ -82,7 +83,7 @@ def rows(events: Iterable[Event], view: str) -> list[Row]:
     has all that its submodules do in its sums, and stands before them."""
     found: dict[tuple[str, str], Row] = {}
     for event in events:
-        own = event.kind in PASSES
+        own = event.kind in OWN
         name = getattr(event, VIEWS[view]) if own else event.name
         name = name or NOWHERE[VIEWS[view]]
         key = name, "work" if own else event.kind

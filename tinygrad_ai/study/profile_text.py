@@ -60,11 +60,15 @@ def drawn(table: Any) -> Table:
     for name in (*names, "roofline"):
         shown.add_column(name, justify="right", no_wrap=True)
     for row in table.rows:
-        name = row.name
+        name, style = row.name, None if row.kind == "work" else "dim"
         for kind in sorted(row.passes, key=(*PASSES, row.kind).index):
-            label = kind if row.kind == "work" else {"optimizer": "step"}.get(kind, "")
             cells = numbers(kind, row.passes[kind], report, flops[0], bytes_[0])
-            shown.add_row(Text(name), label, *cells, style=None if row.kind == "work" else "dim")
+            shown.add_row(
+                Text(name),
+                PASSES.get(kind, ""),
+                *cells,
+                style=None if row.kind == "work" else "dim",
+            )
             name = ""
     for name, seconds in (("profiler", report.overhead), ("all", report.wall)):
         cells = ["", milliseconds(seconds), percent(seconds / report.wall), *[""] * 5]
