@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from tinygrad_ai.__main__ import main
 from tinygrad_ai.autograd.mode import state
 from tinygrad_ai.study.profile_report import Report
+from tinygrad_ai.study.roofline import Machine
 
 SCRIPT = """
 import sys
@@ -42,7 +42,7 @@ if __name__ == "__main__":
 @pytest.fixture(autouse=True)
 def machine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody measures it here."""
-    found = SimpleNamespace(flops=1e10, bandwidth=1e9)
+    found = Machine(flops=1e10, bandwidth=1e9)
     monkeypatch.setattr(Report, "machine", property(lambda report: found))
 
 
@@ -80,6 +80,17 @@ def test_no_colour_where_nobody_wants_it(
     monkeypatch.setenv("FORCE_COLOR", "")
     assert main(["profile", str(script)]) == 0
     assert "\x1b[3" not in capsys.readouterr().out
+
+
+def test_files_are_written_and_memory_shown(script: Path, tmp_path: Path, capsys: Any) -> None:
+    pytest.importorskip("matplotlib")
+    trace, roof = tmp_path / "trace.json", tmp_path / "roof.svg"
+    options = ["--trace", str(trace), "--roofline", str(roof), "--memory"]
+    assert main(["profile", str(script), *options]) == 0
+    assert "parameters" in capsys.readouterr().out and roof.exists()
+    events = json.loads(trace.read_text())["traceEvents"]
+    assert {"X", "C"} <= {e["ph"] for e in events}
+    assert main(["profile", str(script), "--trace", str(tmp_path / "none" / "t.json")]) == 2
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,9 @@ class profile:
 
     Both may be None; with the model, layers are named as in it. The report can be read after the
     block: print it, or `report.by("op" | "layer" | "line")`, `.to_dict()`, `.trace(path)`,
-    `.roofline(path)`; with memory=True also `.memory`, by category over time.
+    `.roofline(path)`; with memory=True also `.memory`, by category over time. `called` names a
+    module that is in no other, by its class if not told. The random state, the model, gradients
+    and the optimizer end as they would have without it.
     ArgumentError for what is no module or optimizer; ProfileError inside another profile.
     """
 
@@ -93,7 +95,8 @@ class profile:
         report.steps = max(self.steps.values(), default=0)
         del self.places  # and with it the nodes of the tape
         report.wall = clock.end()
-        report.events, report.overhead, report.ended = clock.events, clock.overhead, True
+        report.events = sorted(clock.events, key=lambda event: event.start)
+        report.overhead, report.ended = clock.overhead, True
 
     def remember(self) -> None:
         """Memory by category: an observer of its own, whose work is our overhead."""

@@ -14,7 +14,7 @@ from .events import Event
 from .profile_rows import PASSES, VIEWS, Row, rows
 
 
-@dataclass
+@dataclass(repr=False)
 class Report:
     """Fills while the block runs; can be read after it. Prints itself, by op."""
 
@@ -68,7 +68,7 @@ class Report:
         self.check()
         from . import trace
 
-        return trace.write(sorted(self.events, key=lambda e: e.start), path, self.memory_timeline)
+        return trace.write(self.events, path, self.memory_timeline)
 
     def roofline(self, path: Any) -> Any:
         """Draws each op below the roof of this machine, as .png, .svg or .pdf."""
@@ -100,6 +100,9 @@ class Report:
         if self.memory_timeline is not None:
             found["memory"] = self.memory_timeline.to_dict()
         return found
+
+    def __repr__(self) -> str:
+        return f"<profile of {self.steps} steps, {len(self.events)} events>"
 
     def __rich__(self) -> Any:
         return profile_text.running() if not self.ended else self.by("op")
