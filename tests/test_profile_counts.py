@@ -11,16 +11,17 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import tinygrad_ai as ta
-from tinygrad_ai import nn
+from tinygrad_ai import backend, nn
 from tinygrad_ai.autograd.op import REGISTRY
-from tinygrad_ai.backend import kernels
-from tinygrad_ai.backend import numpy as be
+from tinygrad_ai.backend import Backend
+from tinygrad_ai.backend.device import CPU
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.ops.samples import SAMPLES
 from tinygrad_ai.study import counts, profile
 from tinygrad_ai.study.counts_formula import operations
 from tinygrad_ai.study.counts_layers import SLOPE, VALUE
 from tinygrad_ai.study.profile_rows import Work
+from tinygrad_ai.tensor import Node
 
 OURS = [op for op in REGISTRY.values() if op.forward.__module__.startswith("tinygrad_ai.")]
 UNSAMPLED = {  # they have no derivative, so no samples to check it with
@@ -224,28 +225,89 @@ def test_what_two_gradients_share_is_computed_once() -> None:
     assert operations("atan2", ("ga", "gb")) == 8
 
 
-class Counting(np.ndarray):
-    """An array that counts what NumPy computes with it, for each element."""
+# ---- what NumPy is seen to compute
 
-    total = 0.0
+
+class Counting(np.ndarray):
+    """An array that counts what NumPy computes with it."""
+
+    total = 0
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         plain = [a.view(np.ndarray) if isinstance(a, Counting) else a for a in inputs]
-        y = getattr(ufunc, method)(*plain, **options)
+        if "out" in options:
+            options["out"] = tuple([a.view(np.ndarray) for a in options["out"]])
+        if method == "at":
+            Counting.total += plain[-1].size
+            return ufunc.at(*plain)
+        y = np.asarray(getattr(ufunc, method)(*plain, **options))
         if y.dtype.kind == "f":  # comparing makes no number
-            Counting.total += y.size
+            each = 2 * plain[0].shape[-1] if ufunc is np.matmul else 1
+            Counting.total += each * (y.size if method == "__call__" else plain[0].size)
         return y.view(Counting)
 
 
+@pytest.fixture
+def counting(monkeypatch: pytest.MonkeyPatch) -> Backend:
+    """The kernels in plain NumPy, on arrays that count."""
+    found = Backend("counting", np, CPU)
+    found.as_array = lambda value: np.asarray(value).view(Counting)
+    monkeypatch.setitem(backend.TABLE, Counting, found)
+    return found
+
+
+def counted(work: Any) -> tuple[Any, int]:
+    Counting.total = 0
+    made = work()
+    return made, Counting.total
+
+
+def own(value: Any) -> Any:
+    array = value.detach().numpy() if isinstance(value, ta.Tensor) else value
+    return array.copy().view(Counting) if getattr(array, "dtype", None) == np.float64 else array
+
+
+KERNELS = (
+    "softmax log_softmax softmax_grad log_softmax_grad layer_norm layer_norm_grad var std mean sum "
+    "prod amax logsumexp norm2 norm_p cumsum cumprod clamp linear_grad_w unwindow additem gather"
+)
+PLAIN_RULES = (
+    "softmax log_softmax softmax_grad log_softmax_grad var mean sum prod logsumexp cumsum "
+    "cumprod matmul broadcast_to gather tanh mul exp sqrt square sin cosh asin tan abs"
+)
+
+
+def arguments(name: str) -> tuple[Any, list[Any], dict[str, Any]]:
+    op = REGISTRY[name]
+    inputs, attrs = SAMPLES[name][0].made()
+    return op, [own(x) for x in inputs], {**op.defaults, **{k: own(v) for k, v in attrs.items()}}
+
+
+@pytest.mark.parametrize("name", KERNELS.split())
+def test_a_forward_counts_what_its_kernel_computes(name: str, counting: Any) -> None:
+    op, args, attrs = arguments(name)
+    made, total = counted(lambda: op.forward(counting, *args, **attrs))
+    assert counts.forward(op, args, attrs, made)[0] == total
+
+
+@pytest.mark.parametrize("name", PLAIN_RULES.split())
+def test_a_rule_counts_what_it_computes(name: str, counting: Any) -> None:
+    op, args, attrs = arguments(name)
+    y = op.forward(counting, *args, **attrs)
+    g = np.ones_like(y).view(Counting)
+    node = Node()
+    node.op, node.attrs, node.parents = op, attrs, tuple([Node() for _ in args])
+    saved = [op.value(source, args, y) for source in op.sources] if op.keep else []
+    node.saved = (*saved, node.parents) if op.asks_needs else tuple(saved)
+    grads, total = counted(lambda: op.rule(g, *node.saved, **attrs))
+    assert counts.backward(node, g, None, grads)[0] == total
+
+
 @pytest.mark.parametrize("act", ["leaky_relu", "tanh", "relu", "gelu", "gelu_tanh"])
-def test_activations_count_what_their_kernels_compute(act: str) -> None:
-    x, g = np.full(7, 0.5).view(Counting), np.full(7, 2.0).view(Counting)
-    Counting.total = 0
-    kernels.TABLE["activate"](be, x, act)
-    assert Counting.total == 7 * VALUE[act]
-    Counting.total = 0
-    kernels.TABLE["act_grad"](be, g, x, act)
-    assert Counting.total == 7 * SLOPE[act]
+def test_activations_count_what_their_kernels_compute(act: str, counting: Any) -> None:
+    x, g = own(np.full(7, 0.5)), own(np.full(7, 2.0))
+    assert counted(lambda: counting.activate(x, act))[1] == 7 * VALUE[act]
+    assert counted(lambda: counting.act_grad(g, x, act))[1] == 7 * SLOPE[act]
 
 
 # ---- bytes

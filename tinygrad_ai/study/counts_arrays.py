@@ -33,7 +33,7 @@ MOVES = words(
 MOVING_RULES = words(
     "sum sum_to cast transfer rows putitem setitem select reshape permute flip roll cat "
     "split select_along place_along diagonal undiagonal tril triu clone take_along scatter "
-    "scatter_add scatter_sum additem pad unwindow embedding_grad sign floor ceil trunc round "
+    "scatter_add scatter_sum additem pad unwindow sign floor ceil trunc round "
     "floor_div trunc_div"
 )
 
@@ -135,8 +135,8 @@ FORWARD = {
     "var": lambda v: 4 * size(v.x) + 2 * size(v.result),  # Σ, -, ², Σ; / n, / (n - c)
     "std": lambda v: 4 * size(v.x) + 3 * size(v.result),
     "unwindow": lambda v: size(v.w),
-    "embedding_grad": lambda v: size(v.g),
-    "embedding_back": lambda v: size(v.result) if v.by_frequency else 0,
+    "embedding_grad": lambda v: size(v.g) * (1 + bool(v.by_frequency)),
+    "embedding_back": lambda v: size(v.result) * bool(v.by_frequency),
     "clamp": lambda v: ((v.low is not None) + (v.high is not None)) * size(v.result),
     "isclose": lambda v: 5 * size(v.result),  # |a - b| <= atol + rtol |b|
     "matmul": lambda v: product(v.a, v.b, v.result),
@@ -169,8 +169,9 @@ RULES = {
     "std": lambda v: 5 * size(v.x) + outside(v.x, v.dim),
     "combine": lambda v: 2 * size(v.x) + (1 if v.reduce == "prod" else 2) * size(v.src),
     "windows": lambda v: size(v.incoming),
-    "embedding": lambda v: size(v.incoming),
-    "embedding_back": lambda v: size(v.incoming),
+    "embedding": lambda v: size(v.incoming) * (1 + bool(v.by_frequency)),
+    "embedding_grad": lambda v: size(v.index) * v.incoming.shape[-1] * bool(v.by_frequency),
+    "embedding_back": lambda v: size(v.incoming) * (1 + bool(v.by_frequency)),
     "clamp": lambda v: 0,
     "matmul": matmul_rule,
     "einsum": einsum_rule,

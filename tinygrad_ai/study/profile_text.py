@@ -63,12 +63,7 @@ def drawn(table: Any) -> Table:
         name, style = row.name, None if row.kind == "work" else "dim"
         for kind in sorted(row.passes, key=(*PASSES, row.kind).index):
             cells = numbers(kind, row.passes[kind], report, flops[0], bytes_[0])
-            shown.add_row(
-                Text(name),
-                PASSES.get(kind, ""),
-                *cells,
-                style=None if row.kind == "work" else "dim",
-            )
+            shown.add_row(Text(name), PASSES.get(kind, ""), *cells, style=style)
             name = ""
     for name, seconds in (("profiler", report.overhead), ("all", report.wall)):
         cells = ["", milliseconds(seconds), percent(seconds / report.wall), *[""] * 5]
