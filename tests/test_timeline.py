@@ -123,7 +123,7 @@ def test_losses_that_are_kept_keep_their_activations() -> None:
     each = (BATCH * 30 + BATCH * 30 + BATCH * 5) * 4
     assert seen == [each, 2 * each, 3 * each, 4 * each]
     assert memory.samples[-1].by_category["activations"] == 4 * each
-    assert len(losses) == 4
+    assert not any(weakref.getweakrefcount(loss.node) for loss in losses)
 
 
 def test_nothing_is_saved_without_gradients() -> None:
@@ -269,8 +269,9 @@ def test_the_peak_is_told_right_after_it_is_gone() -> None:
         del x
         z = y * 2
         del y, z
-        small = ta.ones(10) + 1
-    assert small.nbytes == 40
+        for _ in range(50):
+            ta.ones(10) + 1
+        assert len(memory.ledger.gone) == 2  # what came later is not remembered
     assert memory.peak.bytes == 8000 and memory.peak.event.op == "add"
     assert [(h.bytes, h.op, h.category) for h in memory.holders()] == [
         (4000, "", "inputs"),
