@@ -379,6 +379,8 @@ def test_nothing_is_kept_alive() -> None:
         assert owner() is not None
         del scores, loss
         assert owner() is None and node() is None
+        memory.now()
+        assert not memory.holds
     kept = [x.array, *[p.array for p in model.parameters()]]
     kept += [p.grad.array for p in model.parameters()]
     for array in kept:
