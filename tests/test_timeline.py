@@ -102,7 +102,7 @@ def test_sums_that_the_walk_makes_are_gradients() -> None:
         h = x * 2
         (h + h.exp()).sum().backward()
     # The rule of mul takes the sum of two gradients, of which one was an array; and makes another.
-    assert max(s.by_category["gradients"] for s in memory.samples) == 3 * 4000 + 4
+    assert max(s.by_category["gradients"] for s in memory.samples) == 3 * 4000
 
 
 def test_zeroed_gradients_stay() -> None:
@@ -123,7 +123,7 @@ def test_losses_that_are_kept_keep_their_activations() -> None:
     each = (BATCH * 30 + BATCH * 30 + BATCH * 5) * 4
     assert seen == [each, 2 * each, 3 * each, 4 * each]
     assert memory.samples[-1].by_category["activations"] == 4 * each
-    assert len(losses) == 4
+    assert not any(weakref.getweakrefcount(loss.node) for loss in losses)
 
 
 def test_nothing_is_saved_without_gradients() -> None:
@@ -245,7 +245,7 @@ def test_who_holds_the_peak() -> None:
     with Timeline(model, optimizer) as memory:
         for _ in range(3):
             optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
+            loss = F.cross_entropy(model(x), y)  # here
             loss.backward()
             optimizer.step()
     every = memory.holders(None)
@@ -255,8 +255,8 @@ def test_who_holds_the_peak() -> None:
     assert memory.holders(3) == every[:3] and every[0].bytes >= every[1].bytes >= every[2].bytes
     weight = next(h for h in every if h.category == "parameters")
     assert (weight.path, weight.shape, weight.dtype) == ("0.weight", (30, 20), "float32")
-    line = next(i for i, text in enumerate(Path(__file__).read_text().split("\n"), 1)
-                if i > 200 and "loss = F.cross_entropy(model(x), y)" in text)  # fmt: skip
+    text = Path(__file__).read_text().split("\n")
+    line = next(i for i, one in enumerate(text, 1) if one.endswith("  # here"))
     relu = next(h for h in every if h.op == "activate" and h.category == "activations")
     assert (relu.path, relu.place) == ("1", f"test_timeline.py:{line}")
     assert {h.op for h in every if h.category == "optimizer state"} == {"Adam"}
@@ -269,8 +269,9 @@ def test_the_peak_is_told_right_after_it_is_gone() -> None:
         del x
         z = y * 2
         del y, z
-        small = ta.ones(10) + 1
-    assert small.nbytes == 40
+        for _ in range(50):
+            ta.ones(10) + 1
+        assert len(memory.ledger.gone) == 2  # what came later is not remembered
     assert memory.peak.bytes == 8000 and memory.peak.event.op == "add"
     assert [(h.bytes, h.op, h.category) for h in memory.holders()] == [
         (4000, "", "inputs"),
@@ -378,6 +379,8 @@ def test_nothing_is_kept_alive() -> None:
         assert owner() is not None
         del scores, loss
         assert owner() is None and node() is None
+        memory.now()
+        assert not memory.holds
     kept = [x.array, *[p.array for p in model.parameters()]]
     kept += [p.grad.array for p in model.parameters()]
     for array in kept:
@@ -493,6 +496,7 @@ def test_in_words() -> None:
 def test_as_json() -> None:
     memory = shown()
     found = json.loads(json.dumps(memory.to_dict()))
+    assert (found["samples"][0]["op"], found["samples"][0]["bytes"]) == ("begin", WEIGHTS)
     assert found["peak"]["bytes"] == memory.peak.bytes
     assert found["peak"]["by_category"] == memory.peak.by_category
     assert [s["bytes"] for s in found["samples"]] == [s.bytes for s in memory.samples]

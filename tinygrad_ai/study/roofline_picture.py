@@ -125,7 +125,7 @@ def label(
     """Names beside the points, each where it covers no other name, and least of points and roof."""
     renderer = figure.canvas.get_renderer()
     scale = figure.dpi / 72  # pixels in a point of print
-    places = [tuple(xy) for xy in axes.transData.transform([(p.intensity, p.rate) for p in points])]
+    places = _pixels(axes, [(p.intensity, p.rate) for p in points])
     radii = [math.sqrt(s / math.pi) * scale for s in sizes]
     frame, line = axes.get_window_extent(renderer), _line(axes, machine)
     taken: list[Any] = []
@@ -155,7 +155,12 @@ def _line(axes: Any, machine: Machine) -> list[tuple[float, float]]:
     """Places along the roof, in pixels."""
     left, right = map(math.log, axes.get_xlim())
     xs = [math.exp(left + (right - left) * i / 300) for i in range(301)]
-    return [tuple(xy) for xy in axes.transData.transform([(x, machine.limit(x)) for x in xs])]
+    return _pixels(axes, [(x, machine.limit(x)) for x in xs])
+
+
+def _pixels(axes: Any, places: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Places on the axes as pixels of the paper."""
+    return [(x, y) for x, y in axes.transData.transform(places)]
 
 
 def _around(radius: float) -> Iterator[tuple[float, float, str, str]]:

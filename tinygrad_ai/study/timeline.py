@@ -285,7 +285,8 @@ class Timeline:
                 self.release(hold.saved)
         self.visited.clear()
         self.ledger.bury()
-        self.ledger.sample(Origin("freed"))
+        if self.samples:
+            self.ledger.sample(Origin("freed"))
 
     # ---- what stays from step to step
 
