@@ -19,7 +19,7 @@ from tinygrad_ai.autograd.mode import state
 from tinygrad_ai.autograd.op import REGISTRY, op
 from tinygrad_ai.errors import ArgumentError, ProfileError, ShapeError, TinygradError
 from tinygrad_ai.study import clock as clocks
-from tinygrad_ai.study import profile
+from tinygrad_ai.study import profile, watch
 from tinygrad_ai.study.profile_report import Report
 from tinygrad_ai.study.roofline import Machine
 from tinygrad_ai.utils.checkpoint import checkpoint
@@ -232,6 +232,15 @@ def test_a_closure_is_the_users() -> None:
     assert report.steps == 1 and calls >= 2
     assert seconds(report, kind="python") >= 0.01 * calls
     assert sum([e.calls for e in report.events if e.kind == "optimizer"]) == 1
+
+
+def test_steps_are_seen_where_a_watch_stands_too() -> None:
+    for outside in (False, True):
+        model, optimizer, x, y = made()
+        first, second = profile(model, optimizer), watch(model, optimizer)
+        with second if outside else first as one, first if outside else second as other:
+            train(model, optimizer, x, y, steps=2)
+        assert one.steps == other.steps == 2 and "step" not in vars(optimizer)
 
 
 # ---- where

@@ -82,6 +82,10 @@ class profile:
         for kind in kinds(Optimizer):
             if "step" in vars(kind):
                 self.undo.enter_context(replaced(kind, "step", self.stepped))
+        for optimizer in listed(self.optimizer):
+            if "step" in vars(optimizer):  # somebody has wrapped it, and holds what it was
+                wrapped = without_self(vars(optimizer)["step"])
+                self.put(optimizer, partial(self.stepped, wrapped, optimizer))
         if self.memory:
             self.remember()
         before, state.observers = state.observers, (*state.observers, self)
@@ -107,9 +111,12 @@ class profile:
         self.timeline.ledger.start = self.clock.began
         self.undo.callback(self.timeline.end)
         for optimizer in listed(self.optimizer):  # where the timeline has put its own step
-            step = optimizer.__dict__["step"]
-            optimizer.__dict__["step"] = partial(self.clock.aside, step)
-            self.undo.callback(optimizer.__dict__.__setitem__, "step", step)
+            self.put(optimizer, partial(self.clock.aside, vars(optimizer)["step"]))
+
+    def put(self, optimizer: Any, step: Callable[..., Any]) -> None:
+        """In the place of a wrapper that an optimizer has for its step()."""
+        self.undo.callback(vars(optimizer).__setitem__, "step", vars(optimizer)["step"])
+        vars(optimizer)["step"] = step
 
     # ---- at the door
 
@@ -208,6 +215,11 @@ class profile:
 def python() -> Frame:
     """The user's own code."""
     return Frame("python", "python", whole=False)
+
+
+def without_self(step: Callable[..., Any]) -> Callable[..., Any]:
+    """A method that is bound already, called as one that is not."""
+    return lambda _, *args, **options: step(*args, **options)
 
 
 def computed_again(op: Again) -> Node:
