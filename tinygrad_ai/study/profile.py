@@ -134,7 +134,7 @@ class profile:
             self.clock.push(self.framed(op, outer))
         frame = self.clock.top
         try:
-            result = self.through("forward", run, op, args, attrs)
+            result = self.timed("forward", run, op)(args, attrs)
             self.places.note(result, frame.path)
             if frame is not outer or frame.kind == "optimizer":
                 frame.add(counts.forward(op, args, attrs, result))
@@ -154,8 +154,9 @@ class profile:
     def pulled(self, pull: Any, node: Node, g: Any, graph: bool, needs: Any = None) -> Any:
         """A rule. Of a Function of the user's, the ops inside are pieces of their own."""
         whole, source = isinstance(node.op, (Op, Again)), node
+        timed = self.timed("backward", pull)
         if node.op is PICK or self.clock.top.whole:
-            return self.through("backward", pull, node, g, graph, needs)
+            return timed(node, g, graph, needs)
         self.clock.notice(g)
         self.last = self.places.of(node)
         while isinstance(source.op, Again):
@@ -164,22 +165,17 @@ class profile:
         frame = Frame(node.name(), "backward", *self.last, whole=whole)
         self.clock.push(frame)
         try:
-            grads = self.through("backward", pull, node, g, graph, needs)
+            grads = timed(node, g, graph, needs)
             if whole:
                 frame.add(counts.backward(source, g, needs, grads))
             return grads
         finally:
             self.clock.pop()
 
-    def through(self, hook: str, work: Any, *args: Any) -> Any:
-        """Runs what the door was asked for, past the timeline if there is one."""
+    def timed(self, hook: str, work: Any, *before: Any) -> Any:
+        """What the door was asked for, on the clock; the timeline, if there is one, looks on."""
         timed = partial(self.clock.run, work)
-        if self.timeline is None:
-            return timed(*(args[1:] if hook == "forward" else args))
-        if hook == "forward":
-            op, *rest = args
-            return self.timeline.forward(op, timed, *rest)
-        return self.timeline.backward(timed, *args)
+        return partial(getattr(self.timeline, hook), *before, timed) if self.timeline else timed
 
     # ---- the walk and the steps, which are no ops
 
