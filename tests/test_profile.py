@@ -86,11 +86,12 @@ def test_the_times_sum_to_the_wall_clock() -> None:
     model = nn.Sequential(nn.Linear(256, 512), nn.GELU(), nn.LayerNorm(512), nn.Linear(512, 10))
     optimizer = optim.Adam(model.parameters())
     x, y = ta.randn(512, 256), ta.randint(10, (512,))
+    profiler = profile(model, optimizer)
     start = time.perf_counter()
-    with profile(model, optimizer) as report:
-        train(model, optimizer, x, y, steps=5)
+    with profiler as report:
+        train(model, optimizer, x, y, steps=20)
     wall = time.perf_counter() - start
-    assert report.steps == 5
+    assert report.steps == 20
     assert abs(sum([e.seconds for e in report.events]) + report.overhead - wall) <= 0.05 * wall
     for view in ("op", "layer", "line"):
         rows = report.by(view).rows
@@ -155,13 +156,13 @@ def test_the_profilers_own_work_is_overhead(monkeypatch: pytest.MonkeyPatch) -> 
     from tinygrad_ai.study import counts
 
     def slowly(*args: Any) -> tuple[int, int]:
-        time.sleep(0.02)
+        time.sleep(0.2)
         return 0, 0
 
     monkeypatch.setattr(counts, "forward", slowly)
     with profile() as report:
         ta.ones(3) + ta.ones(3)
-    assert report.overhead >= 0.02 > seconds(report, name="add")
+    assert report.overhead >= 0.2 > seconds(report, name="add")
 
 
 def test_a_function_of_the_users_shows_what_it_is_made_of() -> None:

@@ -113,14 +113,10 @@ class Clock:
         finally:
             self.pop()
 
-    def end(self) -> float:
-        """Ends all work; the seconds since the beginning."""
-        while self.frames:
-            self.pop()
+    def end(self) -> tuple[float, float]:
+        """The seconds since the beginning, and how many of them were overhead."""
         now = time.perf_counter()
-        self.overhead += now - self.last
-        self.last = now
-        return now - self.began
+        return now - self.began, self.overhead + now - self.last
 
     def notice(self, value: Any) -> None:
         """Remembers where to wait, if there are arrays on a GPU."""

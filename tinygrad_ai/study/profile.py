@@ -98,9 +98,10 @@ class profile:
         report.memory_timeline, report.devices = self.timeline, sorted(clock.devices)
         report.steps = max(self.steps.values(), default=0)
         del self.places  # and with it the nodes of the tape
-        report.wall = clock.end()
+        clock.pop()
         report.events = sorted(clock.events, key=lambda event: event.start)
-        report.overhead, report.ended = clock.overhead, True
+        report.ended = True
+        report.wall, report.overhead = clock.end()  # the last: it is overhead too
 
     def remember(self) -> None:
         """Memory by category: an observer of its own, whose work is our overhead."""
