@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ class Net(nn.Module):
 
 def machine(report: Report) -> Report:
     """With a machine that nobody has to measure."""
-    report.known_machine = SimpleNamespace(flops=1e10, bandwidth=1e9)
+    report.known_machine = Machine(1e10, 1e9)
     return report
 
 
@@ -496,7 +495,7 @@ def test_the_report_for_programs() -> None:
     report = profiled()
     found = json.loads(json.dumps(report.to_dict()))
     assert found["steps"] == 3 and found["wall"] == 3 * found["seconds_per_step"]
-    assert found["machine"] == {"flops": 1e10, "bandwidth": 1e9} and "memory" not in found
+    assert found["machine"] == Machine(1e10, 1e9).to_dict() and "memory" not in found
     row = next(row for row in found["op"] if row["name"] == "linear")
     assert row["kind"] == "work" and row["forward"]["calls"] == row["backward"]["calls"] == 15
     part = row["forward"]

@@ -92,7 +92,7 @@ class Report:
         found: dict[str, Any] = {
             "wall": self.wall, "overhead": self.overhead, "steps": self.steps,
             "seconds_per_step": self.wall / self.steps if self.steps else None,
-            "machine": {"flops": machine.flops, "bandwidth": machine.bandwidth},
+            "machine": machine.to_dict(),
             "uncounted": sorted(self.uncounted),
         }  # fmt: skip
         for view in VIEWS:

@@ -39,7 +39,8 @@ def head(report: Any) -> str:
         each = milliseconds(report.wall / report.steps)
         text += f", {report.steps} step{'s' * (report.steps != 1)} of {each} ms"
     flops, bandwidth = report.machine.flops, report.machine.bandwidth
-    return f"{text}; this machine: {flops / 1e9:.3g} GFLOP/s, {bandwidth / 1e9:.3g} GB/s"
+    where = report.devices[0] if report.devices else "this machine"
+    return f"{text}; {where}: {flops / 1e9:.3g} GFLOP/s, {bandwidth / 1e9:.3g} GB/s"
 
 
 def notes(report: Any) -> Iterable[str]:
