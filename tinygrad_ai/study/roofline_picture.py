@@ -44,7 +44,7 @@ def draw(machine: Machine, points: list[Point], path: Any) -> Path:
         [p.intensity for p in shown], [p.rate for p in shown], s=sizes, c=colors, alpha=0.75,
         linewidths=0.8, edgecolors="white", zorder=3,
     )  # fmt: skip
-    axes.set_xlabel("arithmetic intensity, FLOP/byte", color=INK)
+    axes.set_xlabel("arithmetic intensity, FLOP/byte", color=INK, loc="left")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.yaxis.set_major_formatter(lambda value, _: rate(value))
     axes.tick_params(which="minor", color="#cccccc")
@@ -117,7 +117,7 @@ def words(figure: Any, machine: Machine, idle: int, brief: int) -> None:
     told += [f"{brief} below {BRIEF:.1%} of the time"] * bool(brief)
     if told:
         text = f"left out: {', '.join(told)}"
-        figure.text(0.97, 0.922, text, size=8.5, va="center", ha="right", color="#777777")
+        figure.text(0.97, 0.042, text, size=8.5, va="center", ha="right", color="#777777")
 
 
 def rate(value: float) -> str:
@@ -169,20 +169,25 @@ class Clutter:
         cost = 20.0 * outside + 10 * sum([box.overlaps(other) for other in self.boxes])
         cost += sum([_inside(box, xy, radius) for xy, radius in self.discs])
         cost += 2 * any([_inside(box, xy, 4) for xy in self.lines])
+        others = [(xy, radius) for xy, radius in self.discs if math.dist(xy, leader[0]) > radius]
+        cost += sum([any([math.dist(xy, p) < r for p in leader]) for xy, r in others])
         cost += 2 * any([_inside(other, xy, 1) for other in self.boxes for xy in leader])
         return round(cost + math.dist(leader[0], leader[-1]) / 200, 6)  # equal: the usual place
 
 
 def _between(start: Pixel, end: Pixel) -> list[Pixel]:
     """Places on a straight line."""
-    return [tuple([a + (b - a) * i / 20 for a, b in zip(start, end)]) for i in range(21)]  # type: ignore[misc]
+    (x0, y0), (x1, y1) = start, end
+    return [(x0 + (x1 - x0) * i / 20, y0 + (y1 - y0) * i / 20) for i in range(21)]
 
 
 def _line(axes: Any, machine: Machine) -> list[Pixel]:
-    """Places along the roof, in pixels."""
+    """Places along the roof and below its ridge, in pixels."""
     left, right = map(math.log, axes.get_xlim())
     xs = [math.exp(left + (right - left) * i / 300) for i in range(301)]
-    return _pixels(axes, [(x, machine.limit(x)) for x in xs])
+    (top,) = _pixels(axes, [(machine.ridge, machine.flops)])
+    below = _between(top, (top[0], axes.get_window_extent().y0))
+    return _pixels(axes, [(x, machine.limit(x)) for x in xs]) + below
 
 
 def _pixels(axes: Any, places: list[tuple[float, float]]) -> list[Pixel]:
