@@ -9,7 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-MADE = ("api.md", "derivations.md")  # when the site is built, see tests/test_site.py
+MADE = (
+    "api.md",
+    "derivations.md",
+    "graph.html",
+    "code/tensor.md",
+)  # when the site is built, see tests/test_site.py
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

@@ -95,7 +95,7 @@ def test_text_markdown_and_page(model: Any) -> None:
     text = str(e)
     assert "gw to 3.weight: 2×4, norm" in text and "2 linear" in text and "\x1b" not in text
     marks = e.markdown()
-    assert r"\underset{2 \times 4}{g_{x}} = \underset{2 \times 2}{g} \, " in marks
+    assert r"\underset{2 \times 4}{g_{x}} = \underset{2 \times 2}{g} \mathbin{@} " in marks
     assert marks.count("$$") == 2 * sum([len(s.tex) for s in e.steps])
     for formula in re.findall(r"\$\$ (.*) \$\$", marks):
         assert formula.count("{") == formula.count("}")
