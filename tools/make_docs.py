@@ -76,7 +76,8 @@ def graph() -> str:
     digits = load_digits()
     ta.manual_seed(0)
     model = MLP()
-    x = (ta.tensor(digits.train_images[:1]).float() / 255).requires_grad_()
+    x = ta.tensor(digits.train_images[0]).reshape(1, 784).float() / 255
+    x.requires_grad_()
     with study.record() as calls:
         loss = ta.nn.CrossEntropyLoss()(model(x), ta.tensor(digits.train_labels[:1]))
     return str(study.graph(loss, model, calls=calls).html())
