@@ -89,5 +89,5 @@ def code_page(path: str) -> str:
     place = READING.index(path) + 1
     later = [f"Go on with [{p}]({Path(p).stem}.md)." for p in READING[place:]]
     end = (later or ["That was all. Now [the derivations](../derivations.md)."])[0]
-    head = f"---\nhide: [toc]\n---\n# {path}\n\nFile {place} of {len(READING)}: {len(text.splitlines())} lines."
-    return f"{head}\n\n```python\n{text}```\n\n{end}\n"
+    head = f"File {place} of {len(READING)}: {len(text.splitlines())} lines."
+    return f"---\nhide: [toc]\n---\n# {path}\n\n{head}\n\n```python\n{text}```\n\n{end}\n"

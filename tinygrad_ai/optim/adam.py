@@ -88,7 +88,10 @@ class AdamW(Adam):
 
 
 class Adamax(Optimizer):
-    """m ← β₁m + (1-β₁)g;  u ← max(β₂u, |g| + ε);  p ← p - α m / ((1 - β₁ᵗ) u)   (Kingma & Ba, 2014)"""
+    """m ← β₁m + (1-β₁)g;  u ← max(β₂u, |g| + ε);  p ← p - α m / ((1 - β₁ᵗ) u)
+
+    (Kingma & Ba, 2014)
+    """
 
     def __init__(
         self, params: Any, lr: float = 2e-3, betas: tuple[float, float] = (0.9, 0.999),

@@ -13,8 +13,8 @@ from .optimizer import Optimizer, check, counter
 class SGD(Optimizer):
     """v ← μ v + (1 - τ) (g + λ p);  p ← p - α v   (Sutskever et al., 2013)
 
-    In PyTorch's convention: v is g + λ p in the first step, and without momentum in every step. With
-    Nesterov p loses α (g + λ p + μ v).
+    In PyTorch's convention: v is g + λ p in the first step, and without momentum in every step.
+    With Nesterov p loses α (g + λ p + μ v).
     """
 
     capturable = True
