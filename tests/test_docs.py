@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # When the site is built, see tests/test_site.py.
-MADE = re.compile(r"(api|derivations|code/(tensor|op|grad|arithmetic))\.md|graph\.html")
+MADE = re.compile(r"(api(/[a-z_.]+)?|derivations|code/(tensor|op|grad|arithmetic))\.md|graph\.html")
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

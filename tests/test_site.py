@@ -15,7 +15,7 @@ import tinygrad_ai as ta
 from tests.page_help import CHROMIUM, FLAGS, REQUIRED, missing
 from tinygrad_ai.autograd.op import REGISTRY
 from tools import docs_math, docs_notebooks, docs_reference, make_docs
-from tools.docs_text import prose
+from tools.docs_text import paragraphs, prose, steps
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -150,6 +150,14 @@ def test_the_reference_is_whole(pages: dict[str, str]) -> None:
         assert sorted(found) == docs_reference.names_of(docs_reference.module(name)) and found, name
 
 
+def test_every_public_name_has_a_docstring() -> None:
+    for name in docs_reference.MODULES:
+        found = docs_reference.module(name)
+        values = {n: getattr(found, n) for n in docs_reference.names_of(found)}
+        silent = [n for n, v in values.items() if not paragraphs(v) and not isinstance(v, ta.dtype)]
+        assert not silent, f"{name}: {silent}"
+
+
 def test_methods_stand_in_a_table(pages: dict[str, str]) -> None:
     tensor = section(pages["api/tinygrad_ai.md"], "Tensor")
     assert "\n| `abs()` | y = \\|x\\|; gx = g sign x |\n" in tensor
@@ -236,8 +244,8 @@ def test_an_error_in_a_notebook_stops_the_build(
 @pytest.mark.parametrize(
     ("formula", "shown"),
     [
-        ("y = (a / b)² - (-a)", ["y = ({a/b})^2 − ( − a)"]),
-        ("y = a (b + c) @ d", ["y = a (b + c) @ d"]),
+        ("gx = (a / b)² - (-a)", ["g_x = ({a/b})^2 − ( − a)"]),
+        ("gx = a (b + c) @ d", ["g_x = a (b + c) @ d"]),
         ("y = ln x;   gx = 2 ln x √(x y)", ["y = ln x", "g_x = 2 ln(x) √(x y)"]),
         ("s ← [x >= 0] f'(x) s;  x̂ = erf⁻¹ βᵀ", ["s ← [x ≥ 0] f'(x) s", "xˆ = erf^−1(β^⊤)"]),
     ],
@@ -246,10 +254,13 @@ def test_formulas_are_set_as_mathematics(formula: str, shown: list[str]) -> None
     assert lines(docs_math.block(formula)) == shown
 
 
-@pytest.mark.parametrize("words", ["Adam with more", "y = a, then as Adam", "so y = 2"])
+@pytest.mark.parametrize(
+    "words", ["Adam, more or less", "p ← a, then as Adam", "so gx = 2", "y = whether x is NaN"]
+)
 def test_words_are_no_formula(words: str) -> None:
     with pytest.raises(ta.errors.ArgumentError):
         docs_math.block(words)
+    assert steps(words) == [prose(words)]
 
 
 def test_the_code_of_the_core_is_on_the_site(pages: dict[str, str]) -> None:

@@ -31,8 +31,8 @@ def steps(text: str) -> list[tuple[str, str, Term]]:
     """What each line defines (=) or changes (←), and into what, in order."""
     line = " ".join(text.split())
     marks = list(STEP.finditer(line))
-    if not marks or marks[0].start():
-        raise ArgumentError(f"no formula: {text!r}")
+    if not any([m[2] == "←" or is_gradient(m[1]) for m in marks]) or marks[0].start():
+        raise ArgumentError(f"neither a derivative nor a step: {text!r}")
     ends = [m.start() for m in marks[1:]] + [len(line)]
     return [(m[1], m[2], expression(line[m.end() : end])) for m, end in zip(marks, ends)]
 
