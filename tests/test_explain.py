@@ -18,7 +18,7 @@ from tinygrad_ai.autograd.op import REGISTRY
 from tinygrad_ai.errors import ArgumentError, GradError, GraphFreedError
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.ops.samples import SAMPLES
-from tinygrad_ai.study import explain, record
+from tinygrad_ai.study import explain, lint, record
 
 
 @pytest.fixture
@@ -88,6 +88,14 @@ def test_nothing_is_changed(model: Any) -> None:
     first, second = explain(loss, model), explain(loss, model)
     assert before == everything() and first == second
     loss.backward()
+
+
+def test_as_text_in_a_notebook(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, too, str() gives the text and shows nothing by itself."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    loss, optimizer = loss_of(model), optim.SGD(model.parameters(), lr=0.1)
+    assert "2 linear" in str(explain(loss, model))
+    assert "finding" in str(lint(loss, model, optimizer))
 
 
 def test_text_markdown_and_page(model: Any) -> None:
