@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from xml.etree import ElementTree
 
@@ -177,13 +178,33 @@ def test_signs_in_docstrings_are_no_markup() -> None:
     assert prose("    x = 1\n    y = 2") == "```text\nx = 1\ny = 2\n```"
 
 
+def page_of(name: str) -> Any:
+    return SimpleNamespace(file=SimpleNamespace(src_uri=name))
+
+
 def test_a_link_to_a_notebook_leads_to_its_page(pages: dict[str, str]) -> None:
-    made = make_docs.on_page_markdown(
-        "see [adam](../notebooks/adam.ipynb), [ops](ops.md)", page=None
-    )
+    text = "see [adam](../notebooks/adam.ipynb), [ops](ops.md)"
+    made = make_docs.on_page_markdown(text, page_of("nn.md"))
     assert made == "see [adam](notebooks/adam.md), [ops](ops.md)"
     assert "[adam.ipynb](adam.ipynb)" in pages["notebooks/adam.md"]
     assert "```python\nimport matplotlib.pyplot as plt\n" in pages["notebooks/adam.md"]
+
+
+def test_a_page_shows_what_its_code_prints(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = "```python\na = '<2>'\nprint(a)\n```\n", "```python\nprint(a, 3)\n```\n"
+    text = f"{first}\nwords\n\n{second}\n```text\n<2> 3\n```\n"
+    made = make_docs.on_page_markdown(text, page_of("index.md"))
+    assert made == text.replace(first, f'{first}\n<pre class="output">&lt;2&gt;</pre>\n')
+    assert make_docs.on_page_markdown(text, page_of("nn.md")) == text
+    monkeypatch.setitem(make_docs.RUN, "index.md", ["no_such_module"])
+    assert make_docs.on_page_markdown(text, page_of("index.md")) == text
+    assert all([(ROOT / "docs" / name).exists() for name in make_docs.RUN])
+
+
+def test_an_error_in_the_code_of_a_page_stops_the_build() -> None:
+    with pytest.raises(ZeroDivisionError) as caught:
+        make_docs.on_page_markdown("\n```python\n1 / 0\n```\n", page_of("tour.md"))
+    assert (caught.traceback[-1].path, caught.traceback[-1].lineno) == ("tour.md", 2)
 
 
 def test_there_are_three_notebooks() -> None:

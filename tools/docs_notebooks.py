@@ -1,4 +1,4 @@
-"""A notebook as a page: it is run, and what it prints and draws stands below its cells."""
+"""Notebooks as pages, and pages with code: they are run, and what they print and draw is shown."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
+BLOCK = re.compile(r"^```python\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 INK = "#010203"  # what is drawn in it takes the colour of the page's text
 STYLE = {
     "figure.figsize": (6.4, 3.6),
@@ -50,8 +51,28 @@ def cells(path: Path) -> Iterator[str]:
         except Exception as error:
             raise RuntimeError(f"{place}: {type(error).__name__}: {error}") from error
         if printed:
-            yield f'<pre class="output">{html.escape(printed, quote=False)}</pre>'
+            yield output(printed)
         yield from drawn
+
+
+def with_outputs(text: str, name: str) -> str:
+    """A page of docs/: below each Python block what it prints, unless the page says it itself."""
+    names: dict[str, Any] = {"__name__": "page"}
+
+    def run_block(m: re.Match[str]) -> str:
+        line = text[: m.start()].count("\n") + 1
+        with redirect_stdout(io.StringIO()) as out:
+            exec(compile("\n" * line + m[1], name, "exec"), names)
+        printed = out.getvalue().rstrip()
+        if not printed or text[m.end() :].startswith("\n```text"):
+            return m[0]
+        return f"{m[0]}\n{output(printed)}\n"
+
+    return BLOCK.sub(run_block, text)
+
+
+def output(printed: str) -> str:
+    return f'<pre class="output">{html.escape(printed, quote=False)}</pre>'
 
 
 def run(text: str, place: str, names: dict[str, Any]) -> str:

@@ -7,7 +7,9 @@ when it builds the site, see mkdocs.yml.
 
 from __future__ import annotations
 
+import logging
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,9 @@ from tools.docs_reference import MODULES, module_page, reference
 
 ROOT = Path(__file__).parent.parent
 
+LOG = logging.getLogger("mkdocs.hooks")
+# Pages whose blocks are run, and what they need besides the extra `docs`.
+RUN: dict[str, list[str]] = {"index.md": [], "tour.md": [], "optim.md": [], "study.md": ["torch"]}
 REMOTE = re.compile(r"<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^>]*>")
 
 
@@ -45,8 +50,15 @@ def others() -> dict[str, str]:
     return {**found, "graph.html": graph()}
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """A link to a notebook leads to its page."""
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+    """Pages whose code prints something show it; a link to a notebook leads to its page."""
+    name = page.file.src_uri
+    if name in RUN:
+        missing = [n for n in RUN[name] if find_spec(n) is None]
+        if missing:
+            LOG.info("%s is shown without what it prints: %s is missing", name, ", ".join(missing))
+        else:
+            markdown = docs_notebooks.with_outputs(markdown, name)
     return re.sub(r"\]\(\.\./(notebooks/\w+)\.ipynb\)", r"](\1.md)", markdown)
 
 
