@@ -14,7 +14,7 @@ from tinygrad_ai.study.formula_text import NAMES, numpy_code
 from tools.docs_math import steps
 from tools.docs_text import CITED
 
-HATS = "m̂ = m / (1 - β₁ᵗ);  v̂ = v / (1 - β₂ᵗ)"
+HATS = "m̂ ← m / (1 - β₁ᵗ);  v̂ ← v / (1 - β₂ᵗ)"
 CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {  # arguments, and their names there
     "SGD": ({"momentum": 0.9, "dampening": 0.3, "weight_decay": 0.1}, {"μ": 0.9, "τ": 0.3}),
     "ASGD": ({"lambd": 0.2, "alpha": 0.6, "t0": 2}, {"λ": 0.2, "κ": 0.6, "t0": 2}),

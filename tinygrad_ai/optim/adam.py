@@ -127,7 +127,7 @@ class NAdam(Optimizer):
     μ' = β₁ (1 - 0.96^((t + 1) δ) / 2);  c ← c μ;
     p ← p - α ((1 - μ) / (1 - c) g + μ' / (1 - c μ') m) / (√v̂ + ε)   (Dozat, 2016)
 
-    Adam with Nesterov momentum: μ' is that of the next step, δ is `momentum_decay`.
+    Adam with Nesterov momentum: μ' is that of the next step, δ is `momentum_decay`, v̂ is Adam's.
     """
 
     def __init__(
@@ -176,7 +176,8 @@ class RAdam(Optimizer):
     ρ = n - 2 t β₂ᵗ / (1 - β₂ᵗ);  r = √((ρ - 4) (ρ - 2) n / ((n - 4) (n - 2) ρ));
     p ← p - α r m̂ √(1 - β₂ᵗ) / (√v + ε)   (Liu et al., 2019)
 
-    Adam whose step is scaled by r, the rectified variance. Until ρ is above 5, p ← p - α m̂.
+    Adam whose step is scaled by r, the rectified variance. Until ρ is above 5,
+    p ← p - α m̂. m̂ is Adam's.
     """
 
     def __init__(
