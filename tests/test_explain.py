@@ -18,7 +18,7 @@ from tinygrad_ai.autograd.op import REGISTRY
 from tinygrad_ai.errors import ArgumentError, GradError, GraphFreedError
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.ops.samples import SAMPLES
-from tinygrad_ai.study import explain, lint, record
+from tinygrad_ai.study import explain, lint, profile, record
 
 
 @pytest.fixture
@@ -96,6 +96,9 @@ def test_as_text_in_a_notebook(model: Any, monkeypatch: pytest.MonkeyPatch) -> N
     loss, optimizer = loss_of(model), optim.SGD(model.parameters(), lr=0.1)
     assert "2 linear" in str(explain(loss, model))
     assert "finding" in str(lint(loss, model, optimizer))
+    with profile(model, optimizer, memory=True) as report:
+        loss.backward()
+    assert "linear" in str(report) and "peak" in str(report.memory)
 
 
 def test_text_markdown_and_page(model: Any) -> None:
