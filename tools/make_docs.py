@@ -26,7 +26,13 @@ ROOT = Path(__file__).parent.parent
 
 LOG = logging.getLogger("mkdocs.hooks")
 # Pages whose blocks are run, and what they need besides the extra `docs`.
-RUN: dict[str, list[str]] = {"index.md": [], "tour.md": [], "optim.md": [], "study.md": ["torch"]}
+RUN: dict[str, list[str]] = {
+    "index.md": [],
+    "tour.md": [],
+    "recipes.md": ["ml_dtypes"],
+    "optim.md": [],
+    "study.md": ["torch"],
+}
 REMOTE = re.compile(r"<(?:script|img|iframe|link)\b[^>]*\b(?:src|href)=\"?(?:https?:)?//[^>]*>")
 
 
