@@ -61,9 +61,10 @@ def mermaid(graph: Graph) -> str:
 def lines(graph: Graph, i: int) -> list[str]:
     """What stands in a box, line by line."""
     frame = graph.frames[-1]
-    item = graph.structures[frame.structure].items[i]
+    structure = graph.structures[frame.structure]
     third = labels.norms(frame.values[i], frame.grads[i])
-    return [part for part in (labels.title(item), labels.shape(item), third) if part]
+    title = labels.title(structure, i)
+    return [part for part in (title, labels.shape(structure.items[i]), third) if part]
 
 
 def nested(
