@@ -17,7 +17,7 @@ import tinygrad_ai as ta
 from tests.test_modules import CASES, IDS, Case
 from tinygrad_ai import nn
 from tinygrad_ai.autograd.op import REGISTRY
-from tinygrad_ai.errors import ArgumentError, CheckpointError
+from tinygrad_ai.errors import ArgumentError, CheckpointError, RangeError, ShapeError
 from tinygrad_ai.models import MLP
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.study import parity, parity_torch
@@ -118,6 +118,45 @@ def test_twins_of_classes() -> None:
 
     with pytest.raises(ArgumentError, match="does not run: Attr.*\n.*reference"):
         parity(Ours(), X)
+
+
+def test_a_fused_activation_is_compared_behind_it() -> None:
+    ours = nn.Sequential(nn.Linear(6, 5, activation="gelu"), nn.Linear(5, 3))
+    theirs = T.Sequential(T.Linear(6, 5), T.GELU(), T.Linear(5, 3))
+    found = parity(ours, (X, LABELS), theirs, loss=nn.CrossEntropyLoss(), optimizer=ta.optim.Adam)
+    assert found.ok and ("gradient", "0.weight") in [r.key for r in found.rows], found
+    assert [r.name for r in found.rows if r.stage == "activation"] == ["1", "output"]
+    assert "the activation is inside the linear layer here: compared behind it: 0" in found.notes
+    theirs[1] = T.GELU("tanh")
+    found = parity(ours, X, theirs)
+    assert found.bad.key == ("activation", "1") and found.cause.name == "gelu tanh/erf", found
+
+
+def test_bert_beside_transformers() -> None:
+    from tests.hf_help import library
+    from tinygrad_ai.models import BertConfig, BertForSequenceClassification
+
+    sizes = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+             "intermediate_size": 16, "max_position_embeddings": 16}  # fmt: skip
+    model = BertForSequenceClassification(BertConfig(**sizes))
+    ids = random.integers(1, 20, (2, 5))
+    transformers = library()
+    config = transformers.BertConfig(**sizes, attn_implementation="eager")
+    theirs = transformers.BertForSequenceClassification(config)
+    found = parity(model, ids, theirs, optimizer=ta.optim.AdamW)
+    assert found.ok and ("activation", "bert.encoder.layer.0.intermediate") in [
+        r.key for r in found.rows
+    ], found
+    fix = r"reference=transformers\.BertForSequenceClassification"
+    with pytest.raises(ArgumentError, match=rf"no twin is built of Bert.*\n.*{fix}"):
+        parity(model, ids)
+
+
+def test_a_mistake_of_the_models_is_not_the_twins() -> None:
+    with pytest.raises(ShapeError, match=r"in 0 \(Linear 6 -> 6\)"):
+        parity(mlp(), X[:, :5])
+    with pytest.raises(RangeError, match="expected labels from 0 to 2"):
+        parity(mlp(), (X, LABELS + 3), loss=nn.CrossEntropyLoss())
 
 
 def test_shared_parameters_and_frozen_ones() -> None:
@@ -375,6 +414,21 @@ def test_causes_in_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
         assert found.cause.name == name and not found.cause.proved
 
 
+def shrinking(ps: Any, decay: float) -> Any:
+    """RMSprop with AdamW's decay."""
+
+    class Shrinking(torch.optim.RMSprop):
+        def step(self, closure: Any = None) -> Any:
+            before = [p.detach().clone() for p in self.param_groups[0]["params"]]
+            loss = super().step(closure)
+            with torch.no_grad():
+                for p, b in zip(self.param_groups[0]["params"], before, strict=True):
+                    p.sub_(self.param_groups[0]["lr"] * decay * b)
+            return loss
+
+    return Shrinking(ps)
+
+
 def adam_without_correction(ps: Any) -> Any:
     class Plain(torch.optim.Optimizer):
         def __init__(self) -> None:
@@ -435,6 +489,10 @@ def tadam(**options: Any) -> Any:
 STEPS = {
     "decoupled": (adam(weight_decay=0.1), lambda ps: torch.optim.AdamW(ps, weight_decay=0.1),
                   "coupled/decoupled weight decay", 1),
+    "none and AdamW's": (adam(), lambda ps: torch.optim.AdamW(ps), "weight decay", 1),
+    "none and a decoupled one": (
+        lambda ps: ta.optim.RMSprop(ps), lambda ps: shrinking(ps, 0.05), "weight decay", 1,
+    ),
     "coupled": (lambda ps: ta.optim.AdamW(ps, weight_decay=0.1), tadam(weight_decay=0.1),
                 "coupled/decoupled weight decay", 1),
     "weight decay": (adam(), tadam(weight_decay=0.01), "weight decay", 1),
@@ -618,13 +676,26 @@ def test_float32_hides_a_small_eps_and_float64_does_not() -> None:
     assert parity(mlp(), (X, LABELS), loss=nn.CrossEntropyLoss(), dtype=None).ok
 
 
+def test_models_and_batches_in_bfloat16() -> None:
+    m = mlp().bfloat16()
+    for x in (ta.tensor(X).bfloat16(), torch.tensor(X).bfloat16(), X):
+        found = parity(m, (x, LABELS), loss=nn.CrossEntropyLoss(), optimizer=ta.optim.Adam)
+        assert found.ok and m[0].weight.dtype is ta.bfloat16
+
+
 def test_mistakes() -> None:
     m = mlp()
     for arguments, options, text in (
         ((T.Linear(6, 3), X), {}, "expected a module of tinygrad_ai, got Linear"),
         ((m, X, 3), {}, "expected a torch module or a stored file, got int"),
         ((m, X), {"loss": nn.MSELoss()}, "a loss needs a batch of inputs and a target"),
-        ((m, X), {"updates": -1}, "expected updates >= 0, got -1"),
+        ((m, X), {"updates": -1}, "expected updates >= 0, a number of steps, got -1"),
+        ((m, X), {"updates": 1.5}, "expected updates >= 0, a number of steps, got 1.5"),
+        ((m,), {}, "no batch to run the model on"),
+        ((m, (X, LABELS)), {"loss": "mse"}, "expected a module or function as the loss, got 'mse'"),
+        ((m, X), {"optimizer": torch.optim.SGD}, "must give an optimizer of tinygrad_ai.optim"),
+        ((m.bfloat16(), X), {"dtype": None}, "of NumPy's for both sides, got bfloat16"),
+        ((m, X), {"dtype": "banana"}, "expected a floating-point dtype"),
         ((m, X), {"weights": "mine"}, "expected weights of copy, own, initial, got 'mine'"),
         ((m, X), {"dtype": "int64"}, "expected a floating-point dtype"),
         ((m, (X, LABELS)), {"loss": nn.CrossEntropyLoss(reduction="none")}, "must be one number"),

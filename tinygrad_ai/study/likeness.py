@@ -45,6 +45,8 @@ def _found(wrong: Any, right: Any, small: float) -> Iterator[Likeness]:
         if same(wrong.T, right):
             yield Likeness("transposed", "it is the transpose of the right one")
         return
+    if same(wrong, right):
+        return
     if not small:
         yield Likeness("not zero", "it should be zero")
     if same(wrong, 0 * wrong) and small:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from ..nn.linear import Linear
 from .parity_run import Side
 
 
@@ -22,13 +23,15 @@ def named(names: dict[str, str] | None, pairs: list[tuple[str, str]]) -> Callabl
         if a and b:
             known.setdefault(b, a)
 
+    taken = set(known.values())  # by another layer of the reference
+
     def name(theirs: str) -> str:
         parts = theirs.split(".")
         for n in range(len(parts), 0, -1):
             prefix = ".".join(parts[:n])
             if prefix in known:
                 return ".".join([known[prefix], *parts[n:]])
-        return theirs
+        return f"{theirs} of the reference" if theirs in taken else theirs
 
     return name
 
@@ -60,6 +63,19 @@ def matched(mine: Side, theirs: Side, names: dict[str, str] | None) -> list[str]
             theirs.transposed.add(theirs.name(name))
             notes.append(f"{theirs.name(name)} is kept transposed in the reference")
     return notes
+
+
+def fused(mine: Side, theirs: Side, plain: type) -> list[str]:
+    """Leaves out the outputs of linear layers that have their activation inside here, and are
+    followed by it in the reference: they are compared behind it. Notes on which."""
+    known = {theirs.name(n): m for n, m in theirs.model.named_modules()}
+    found = [
+        name for name, m in mine.model.named_modules()
+        if type(m) is Linear and m.activation and type(known.get(name)) is plain
+    ]  # fmt: skip
+    mine.unseen = theirs.unseen = set(found)
+    text = "the activation is inside the linear layer here: compared behind it"
+    return [f"{text}: {', '.join(found)}"] if found else []
 
 
 def _shapes(side: Side) -> dict[str, tuple[int, ...]]:

@@ -34,6 +34,7 @@ class Side:
     made: Callable[[Any], Any]  # an array as a tensor
     name: Callable[[str], str] = str
     transposed: set[str] = field(default_factory=set)  # parameters kept the other way round
+    unseen: set[str] = field(default_factory=set)  # layers whose output is not compared
     zeroed: bool = True  # whether gradients are forgotten before each update
     around: Callable[[str], AbstractContextManager[Any]] = lambda part: nullcontext()
 
@@ -61,6 +62,7 @@ def run(side: Side) -> Trace:
     handles = [
         m.register_forward_hook(_noting(side, side.name(name) or WHOLE, calls, trace))
         for name, m in side.model.named_modules()
+        if side.name(name) not in side.unseen
     ]
     try:
         loss = loss_of(side)
