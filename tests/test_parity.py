@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import tinygrad_ai as ta
+from tests.hf_help import library
 from tests.test_modules import CASES, IDS, Case
-from tinygrad_ai import nn
+from tinygrad_ai import models, nn
 from tinygrad_ai.autograd.op import REGISTRY
 from tinygrad_ai.errors import ArgumentError, CheckpointError, RangeError, ShapeError
 from tinygrad_ai.models import MLP
@@ -132,23 +133,31 @@ def test_a_fused_activation_is_compared_behind_it() -> None:
     assert found.bad.key == ("activation", "1") and found.cause.name == "gelu tanh/erf", found
 
 
-def test_bert_beside_transformers() -> None:
-    from tests.hf_help import library
-    from tinygrad_ai.models import BertConfig, BertForSequenceClassification
+SMALL: dict[str, Any] = {
+    "BertForSequenceClassification": {
+        "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 16, "max_position_embeddings": 16,
+    },
+    "GPT2LMHeadModel": {
+        "vocab_size": 20, "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16,
+        "bos_token_id": 1, "eos_token_id": 1, "use_cache": False,
+    },
+}  # fmt: skip
 
-    sizes = {"vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
-             "intermediate_size": 16, "max_position_embeddings": 16}  # fmt: skip
-    model = BertForSequenceClassification(BertConfig(**sizes))
-    ids = random.integers(1, 20, (2, 5))
+
+@pytest.mark.parametrize("name", SMALL)
+def test_language_models_beside_transformers(name: str) -> None:
     transformers = library()
-    config = transformers.BertConfig(**sizes, attn_implementation="eager")
-    theirs = transformers.BertForSequenceClassification(config)
+    kind = f"{name[:4]}Config"
+    model = getattr(models, name)(getattr(models, kind)(**SMALL[name]))
+    ids = random.integers(1, 20, (2, 5))
+    config = getattr(transformers, kind)(**SMALL[name], attn_implementation="eager")
+    theirs = getattr(transformers, name)(config)
     found = parity(model, ids, theirs, optimizer=ta.optim.AdamW)
-    assert found.ok and ("activation", "bert.encoder.layer.0.intermediate") in [
-        r.key for r in found.rows
-    ], found
-    fix = r"reference=transformers\.BertForSequenceClassification"
-    with pytest.raises(ArgumentError, match=rf"no twin is built of Bert.*\n.*{fix}"):
+    assert found.ok, found
+    names = [r.name for r in found.rows if r.stage == "activation"]
+    assert {"bert.encoder.layer.0.intermediate", "transformer.h.0.mlp.c_proj"} & set(names)
+    with pytest.raises(ArgumentError, match=rf"no twin.*\n.*reference=transformers\.{name}"):
         parity(model, ids)
 
 

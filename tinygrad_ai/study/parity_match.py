@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from ..models.layers import Conv1D
 from ..nn.linear import Linear
 from .parity_run import Side
 
@@ -68,10 +69,13 @@ def matched(mine: Side, theirs: Side, names: dict[str, str] | None) -> list[str]
 def fused(mine: Side, theirs: Side, plain: type) -> list[str]:
     """Leaves out the outputs of linear layers that have their activation inside here, and are
     followed by it in the reference: they are compared behind it. Notes on which."""
-    known = {theirs.name(n): m for n, m in theirs.model.named_modules()}
+    known = {
+        theirs.name(n) for n, m in theirs.model.named_modules()
+        if type(m) is plain or type(m).__name__ == "Conv1D"  # of GPT-2 in transformers
+    }  # fmt: skip
     found = [
         name for name, m in mine.model.named_modules()
-        if type(m) is Linear and m.activation and type(known.get(name)) is plain
+        if isinstance(m, (Linear, Conv1D)) and m.activation and name in known
     ]  # fmt: skip
     mine.unseen = theirs.unseen = set(found)
     text = "the activation is inside the linear layer here: compared behind it"
