@@ -73,10 +73,13 @@ def test_closed_forms_of_the_first_step() -> None:
     )
 
 
-@pytest.mark.parametrize("name, options", [("Adam", {}), ("Adam", {"amsgrad": True}),
-                                           ("AdamW", {"weight_decay": 0.0}), ("Adamax", {})])  # fmt: skip
-def test_the_update_follows_from_the_hats(name: str, options: dict[str, Any]) -> None:
-    w, optimizer = trained(name, 3, lr=0.01, **options)
+FAMILY = {"Adam": {}, "Adam with amsgrad": {"amsgrad": True}, "AdamW": {"weight_decay": 0.0},
+          "Adamax": {}}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_the_update_follows_from_the_hats(name: str) -> None:
+    w, optimizer = trained(name.split()[0], 3, lr=0.01, **FAMILY[name])
     w.grad.mul_(1e-3)  # v falls, its maximum stays
     found = optimizer.inspect(w)
     below = found.state["exp_inf"] if name == "Adamax" else found.hats["v_hat"].sqrt() + 1e-8

@@ -329,6 +329,17 @@ def test_errors(tmp_path: Path) -> None:
         to_source(y.sum())
 
 
+def test_numbers_that_numpy_does_not_have() -> None:
+    layer, x = nn.Linear(3, 2), ta.randn(4, 3)
+    with pytest.raises(ArgumentError, match=r"numbers of bfloat16.*\n.*model\.float\(\)"):
+        to_source(lambda: (layer.weight.bfloat16() * 2).float().sum())
+    with ta.autocast("cpu"), pytest.raises(ArgumentError, match="numbers of bfloat16"):
+        to_source(lambda: layer(x).float().sum())
+    layer.bfloat16()
+    with pytest.raises(ArgumentError, match="numbers of bfloat16"):
+        to_source(lambda: layer(x.bfloat16()).sum())
+
+
 def test_numbers_beside_the_script(tmp_path: Path) -> None:
     w = ta.arange(100.0).requires_grad_()
     source = to_source(lambda: w.square().sum())
