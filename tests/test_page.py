@@ -263,6 +263,8 @@ def test_mistakes() -> None:
     x = ta.ones(2, requires_grad=True)
     with pytest.raises(ArgumentError, match="expected a tensor to start from, got float"):
         study.graph(1.0)
+    with pytest.raises(ArgumentError, match=r"expected the calls of record\(\), got int"):
+        study.graph(x.sum(), calls=3)
     with pytest.raises(ArgumentError, match="expected an nn.Module as the model, got int"):
         study.graph(x.sum(), 3)
     with pytest.raises(GradError, match="nothing to draw: this tensor is a leaf"):
@@ -352,6 +354,35 @@ def test_weights_do_not_bend_a_chain() -> None:
     check_picture(structure, set())
 
 
+def test_a_weight_of_many_uses_is_one_line_with_branches() -> None:
+    w, h = ta.ones(2, 2, requires_grad=True), ta.ones(2, 2)
+    for _ in range(40):
+        h = (h @ w).tanh()
+    structure = study.graph(h.sum()).structures[0]
+    level = structure.levels[0]
+    assert sum([len(row) for row in level.rows]) < 4 * len(structure.items)
+    check_picture(structure, set())
+    _, edges = picture(structure.levels, set())
+    (leaf,) = [i for i, item in enumerate(structure.items) if item.kind == "leaf"]
+    lines = [e for e in edges if e.source == leaf]
+    assert sorted([u for e in lines if e.arrow for u in e.users]) == [
+        k for k, item in enumerate(structure.items) if leaf in [i.source for i in item.inputs]
+    ]
+    ends = {e.points[-1] for e in lines if not e.arrow}  # where the branches begin
+    assert len(ends) >= 38
+    starts = {e.points[0] for e in lines}
+    assert all([any([x == u and y >= v for u, v in starts]) for x, y in ends])
+
+
+@pytest.mark.parametrize("form", ["svg", "dot", "mermaid"])
+def test_the_scale_is_found_once(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, asked = encoder(1), []
+    scale = found.scale()
+    monkeypatch.setattr(Graph, "scale", lambda own: asked.append(own) or scale)
+    getattr(found, form)()
+    assert len(asked) == 1
+
+
 def test_sweeps_take_crossings_out() -> None:
     from tinygrad_ai.study.page.layers import crossings, ordered
 
@@ -383,6 +414,8 @@ def test_what_rounding_left_does_not_stretch_the_colours() -> None:
     loss = sum(((p * 1.0) for p in w[1:]), start=w[0] * 1e-15).sum()
     found = study.graph(loss)
     assert found.scale() == (0, 1) and found.logarithms()[0] == pytest.approx(-15)
+    near = sum(((p * 1.0) for p in w[1:]), start=w[0] * 2e-2).sum()
+    assert study.graph(near).scale() == (-2, 0)
     few = study.graph((w[0] * 1e-3 + w[1]).sum())
     assert few.scale()[0] == -3  # of a few none is left out
 

@@ -304,8 +304,16 @@ def test_screen_readers_have_roles_and_names(browser: Browser, trained: Graph) -
         assert tab.page.locator("#table").get_by_role("rowheader").count() == 8
 
 
+def recurrent() -> Graph:
+    """Weights that every step uses, and a hidden state that ports bring in."""
+    cell, h = nn.GRUCell(3, 4), ta.zeros(2, 4)
+    for _ in range(4):
+        h = cell(ta.ones(2, 3), h)
+    return study.graph(h.sum(), cell)
+
+
 def test_it_draws_where_python_says(browser: Browser) -> None:
-    for found in (encoder(), encoder(calls=True), mlp(1), broken()):
+    for found in (encoder(), encoder(calls=True), mlp(1), broken(), recurrent()):
         structure = found.structures[0]
         with browser.open(found) as tab:
             for open in (set(), {1}, structure.opened(), set(range(1, len(structure.levels)))):

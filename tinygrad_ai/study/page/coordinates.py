@@ -64,9 +64,10 @@ class Place:
 def place(levels: list[Level], number: int, open: set[int]) -> Place:
     """One level and all below it that is open."""
     level, found = levels[number], Place()
+    own = set(level.boxes)
     for row in level.rows:
         for box in row:
-            found.size[box] = (WIDTH, HEIGHT) if box in level.boxes else (0.0, 0.0)
+            found.size[box] = (WIDTH, HEIGHT) if box in own else (0.0, 0.0)
             if box[0] == "g" and int(box[1:]) in open:
                 inner = found.inner[box] = place(levels, int(box[1:]), open)
                 found.size[box] = inner.w, inner.h
@@ -180,6 +181,7 @@ def draw(
             sides = (above, under) if forward else (under, above)
             if box[0] in "<>":
                 sides = (y, y) if box[0] == "<" else (y + found.h, y + found.h)
-            points += [(at, sides[0])] * (k > 0) + [(at, sides[1])] * (k < len(path) - 1)
-        arrow = path[-1][0] != ">" and path[-1] not in found.inner
+            before, after = k > 0 or "@" in box, k < len(path) - 1
+            points += [(at, sides[0])] * before + [(at, sides[1])] * after
+        arrow = found.size[path[-1]][0] > 0 and path[-1] not in found.inner
         edges.append(Edge(int(name.split(">")[0]), level.users[name], points, arrow))

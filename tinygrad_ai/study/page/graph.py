@@ -21,6 +21,7 @@ from .collect import Item, Tape
 from .layers import Level, levels
 from .stats import Stats, stats
 
+FAR = 3  # powers of ten
 FIRST_VIEW = 24  # modules are open at first as long as not more boxes than this are visible
 
 
@@ -133,9 +134,10 @@ class Graph:
 
     def scale(self) -> tuple[int, int]:
         """The powers of ten of the colours: all norms of gradients, over all steps, lie between
-        them, but for the smallest twentieth, which is often what rounding left of zeros."""
+        them, but for a smallest twentieth that is far below: it is what rounding left of zeros."""
         logs = self.logarithms()
-        low, high = math.floor(logs[len(logs) // 20]), math.ceil(logs[-1])
+        most = logs[len(logs) // 20]
+        low, high = math.floor(logs[0] if most - logs[0] < FAR else most), math.ceil(logs[-1])
         return low, max(high, low + 1)
 
     def logarithms(self) -> list[float]:
@@ -149,8 +151,9 @@ class Graph:
     def __repr__(self) -> str:
         items = self.structures[-1].items
         ops, leaves = ([i.kind for i in items].count(k) for k in ("op", "leaf"))
+        counts = f"{ops} op{'s' * (ops != 1)}, {leaves} {'leaf' if leaves == 1 else 'leaves'}"
         steps = f", {len(self.frames)} steps" if len(self.frames) > 1 else ""
-        return f"<Graph of {self.title}: {ops} ops, {leaves} leaves{steps}; .save('graph.html')>"
+        return f"<Graph of {self.title}: {counts}{steps}; .save('graph.html')>"
 
 
 def graph(
@@ -164,6 +167,9 @@ def graph(
     GradError without history; GraphFreedError after backward() without retain_graph.
     """
     check(loss, model)
+    if not isinstance(calls, (Recording, type(None))):
+        text = f"expected the calls of record(), got {type(calls).__name__}"
+        raise ArgumentError(text, "with study.record() as calls:")
     known = names(loss, model, depth=2)
     structure, frame = looked_at(loss, model, known, calls, gradient)
     return Graph(title_of(model), [structure], [frame])

@@ -140,10 +140,10 @@ function draw(levels, number, found, x, y, boxes, edges) {
       const at = x + found.x[box] + anchor(found, box, name, k > 0);
       let sides = forward ? [middle - half, middle + half] : [middle + half, middle - half];
       if (isPort(box)) sides = box[0] === "<" ? [y, y] : [y + found.h, y + found.h];
-      if (k > 0) points.push([at, sides[0]]);
+      if (k > 0 || box.includes("@")) points.push([at, sides[0]]);
       if (k < path.length - 1) points.push([at, sides[1]]);
     });
-    const arrow = end[0] !== ">" && !(end in found.inner);
+    const arrow = found.size[end][0] > 0 && !(end in found.inner);
     edges.push({ source: +name.split(">")[0], users: level.users[name], points, arrow });
   }
 }

@@ -41,7 +41,8 @@ def drawn(graph: Graph, dark: bool) -> str:
                                          for k, s in enumerate(structure.items[u].inputs)
                                          if s.source == e.source])  # fmt: skip
         parts.append(line(e, BAD if bad else look["line"]))
-    parts += [box_of(graph, b, look) for b in boxes if not b.open]
+    scale = graph.scale()
+    parts += [box_of(graph, b, look, scale) for b in boxes if not b.open]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -58,7 +59,7 @@ def frame_of(graph: Graph, b: Box, look: dict[str, str]) -> str:
     )
 
 
-def box_of(graph: Graph, b: Box, look: dict[str, str]) -> str:
+def box_of(graph: Graph, b: Box, look: dict[str, str], scale: tuple[int, int]) -> str:
     """An item, or a closed module, in the colour of its gradient."""
     frame = graph.frames[-1]
     structure = graph.structures[frame.structure]
@@ -70,7 +71,7 @@ def box_of(graph: Graph, b: Box, look: dict[str, str]) -> str:
         item, grad = structure.items[int(b.name)], frame.grads[int(b.name)]
         name, under, kind = labels.title(structure, int(b.name)), labels.shape(item), item.kind
         third = labels.norms(frame.values[int(b.name)], grad)
-    fill = colour(grad, graph.scale()) or look["box"]
+    fill = colour(grad, scale) or look["box"]
     text = ink(fill) if grad is not None else look["text"]
     dash = " stroke-dasharray='5 4'" if kind == "data" else ""
     parts = [
