@@ -406,6 +406,19 @@ def test_causes_in_the_loss(planted: str) -> None:
     assert name in [c.name for c in found.causes if c.proved], found
 
 
+def test_a_factor_of_two_losses_is_named_only_if_it_is_a_simple_one() -> None:
+    target = random.standard_normal((8, 3))
+    half = (nn.MSELoss(), lambda y, t: 0.5 * ((y - t) ** 2).mean())
+    found = parity(mlp(), (X, target), loss=half)
+    assert "factor of 2.0" in found.cause.text and not found.cause.proved
+    assert "first difference: loss, " in str(found)
+    weight = torch.tensor([1.0, 2.0, 3.0]).double()
+    other = (nn.CrossEntropyLoss(), T.CrossEntropyLoss(weight, label_smoothing=0.3))
+    found = parity(mlp(), (X, LABELS), loss=other)
+    assert found.bad.stage == "loss" and not found.causes, found
+    assert "known causes explains it" in str(found)
+
+
 def test_causes_in_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     reference = T.Sequential(T.Linear(6, 6), T.Tanh(), T.Linear(6, 3))
     ours = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 3))
