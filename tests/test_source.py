@@ -259,6 +259,23 @@ def test_a_function_is_called_with_the_random_numbers_it_gets_next() -> None:
     assert source.script.space["loss"] == loss_of(w).item() != loss_of(w).item()
 
 
+def test_the_model_that_a_function_calls_stays_as_it_is() -> None:
+    net, x = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(), nn.Linear(3, 1)), ta.randn(4, 3)
+    before = {k: v.tolist() for k, v in net.state_dict().items()}
+    buffers, state = dict(net.named_buffers()), ta.get_rng_state().tolist()
+    to_source(lambda x: net(x).sum(), x)
+
+    def broken(x: Any) -> Any:
+        raise KeyError(float(net(x).sum()))
+
+    with pytest.raises(KeyError):
+        to_source(broken, x)
+    assert {k: v.tolist() for k, v in net.state_dict().items()} == before
+    assert all([b is buffers[k] for k, b in net.named_buffers()])
+    assert ta.get_rng_state().tolist() == state
+    assert [p.grad for p in net.parameters()] == [None] * 4
+
+
 def test_on_a_gpu(gpu: Any) -> None:
     """Arrays of CuPy's come to the script as NumPy's, and the other tools read them."""
     w = ta.tensor([[1.0, 2.0], [3.0, 4.0]], device="cuda", requires_grad=True)
