@@ -151,9 +151,9 @@ class Page {
     const { colours } = this.canvas, { spoilt, spoiltRules } = this.frame;
     const spoils = (user) => this.structure.items[user].inputs.some(([, source], k) =>
       source === edge.source && spoiltRules.has(`${user}:${k}`));
-    const bad = spoilt.has(edge.source) || edge.users.some(spoils);
+    const bad = spoilt.has(edge.source) || (spoiltRules.size > 0 && edge.users.some(spoils));
     const mine = this.chosen !== null
-      && (this.chosen === String(edge.source) || edge.users.some((u) => String(u) === this.chosen));
+      && (+this.chosen === edge.source || edge.users.includes(+this.chosen));
     const now = this.lit && edge.users.includes(this.structure.walk[this.pulled - 1]);
     if (bad) return { stroke: colours.bad, width: 3 };
     if (mine || now) return { stroke: colours.accent, width: 2.6 };
