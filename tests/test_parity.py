@@ -603,6 +603,7 @@ def test_other_names_and_the_other_way_round() -> None:
     assert found.ok and any(["by their order" in n for n in found.notes])
     assert "2.weight is kept transposed in the reference" in found.notes
     assert {("activation", "2"), ("update 2", "2.weight")} <= {r.key for r in found.rows}
+    assert "not compared, as the reference has no namesake: 1" in found.notes  # tanh
     names = {"0": "first", "2.weight": "second.w", "2.bias": "second.b"}
     assert parity(ours, X, Their(), names=names, **options).ok
     with pytest.raises(ArgumentError, match="do not belong together.*\n.*names="):

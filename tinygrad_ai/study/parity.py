@@ -59,6 +59,7 @@ class Setup:
         self.rtol = TOLERANCE[self.dtype.itemsize] if rtol is None else rtol
         self.notes: list[str] = []
         self.state: dict[str, Any] | None = None  # replaces the model's own values
+        self.unseen: set[str] = set()  # layers whose output is not compared
         self.batch(batch)
 
     def batch(self, batch: Any) -> None:
@@ -90,6 +91,7 @@ class Setup:
         loss = self.losses[0]
         loss = deepcopy(loss).to(self.dtype) if isinstance(loss, Module) else loss
         side = Side(model, inputs, target, loss, None, self.updates, Tensor, made)
+        side.unseen = self.unseen
         if self.optimizers[0] is not None:
             side.optimizer = self.optimizer
         if self.state is not None:
@@ -155,7 +157,10 @@ class Setup:
         kind = twins.torch.Tensor
         side = Side(model, inputs, target, loss, None, self.updates, kind, made)
         self.notes += matched(mine, side, names)
-        self.notes += fused(mine, side, twins.torch.nn.Linear)
+        self.unseen = side.unseen = fused(mine, side, twins.torch.nn.Linear)
+        if self.unseen:
+            text = "the activation is inside the linear layer here: compared behind it"
+            self.notes.append(f"{text}: {', '.join(sorted(self.unseen))}")
         if self.optimizers[0] is not None:
             side.optimizer = lambda m: self.their_optimizer(twins, side, m)
         return mine, side
@@ -282,6 +287,10 @@ def _compared(setup: Setup, ours: Trace, theirs: Trace, first: list[Row]) -> Par
         if not row.ok:
             bad = row
             break
+    alone = [n for stage, n in ours if stage == "activation" and (stage, n) not in theirs]
+    if alone:
+        few = ", ".join(alone[:4]) + (f" and {len(alone) - 4} more" if len(alone) > 4 else "")
+        setup.notes.append(f"not compared, as the reference has no namesake: {few}")
     if not any([key in theirs for key in ours]):
         raise ArgumentError("the two have no layer, loss or gradient in common", "names={...}")
     if bad is None:

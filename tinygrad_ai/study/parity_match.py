@@ -66,20 +66,17 @@ def matched(mine: Side, theirs: Side, names: dict[str, str] | None) -> list[str]
     return notes
 
 
-def fused(mine: Side, theirs: Side, plain: type) -> list[str]:
-    """Leaves out the outputs of linear layers that have their activation inside here, and are
-    followed by it in the reference: they are compared behind it. Notes on which."""
+def fused(mine: Side, theirs: Side, plain: type) -> set[str]:
+    """The linear layers that have their activation inside here, and are followed by it in the
+    reference: what both have after it is compared."""
     known = {
         theirs.name(n) for n, m in theirs.model.named_modules()
         if type(m) is plain or type(m).__name__ == "Conv1D"  # of GPT-2 in transformers
     }  # fmt: skip
-    found = [
+    return {
         name for name, m in mine.model.named_modules()
         if isinstance(m, (Linear, Conv1D)) and m.activation and name in known
-    ]  # fmt: skip
-    mine.unseen = theirs.unseen = set(found)
-    text = "the activation is inside the linear layer here: compared behind it"
-    return [f"{text}: {', '.join(found)}"] if found else []
+    }  # fmt: skip
 
 
 def _shapes(side: Side) -> dict[str, tuple[int, ...]]:
