@@ -343,6 +343,27 @@ def test_causes_in_a_layer(planted: str) -> None:
     assert found.cause.name == name and found.cause.proved, found
 
 
+def test_what_comes_after_the_difference_is_not_run_again() -> None:
+    ran: list[str] = []
+
+    class Counted(nn.Module):
+        def forward(self, x: Any) -> Any:
+            ran.append("forward")
+            x.register_hook(lambda g: ran.append("backward"))
+            return x * 1
+
+    ours = nn.Sequential(nn.LayerNorm(6), Counted(), nn.Linear(6, 3))
+    reference = T.Sequential(T.LayerNorm(6, 1e-10), T.Identity(), T.Linear(6, 3))
+    found = parity(ours, X, reference, optimizer=ta.optim.Adam, updates=2)
+    assert found.cause.name == "eps" and found.tried > 5
+    assert ran == ["forward", "backward"] * 3 + ["forward"]  # and once to see which ops there are
+    ran.clear()
+    loss = (nn.CrossEntropyLoss(), T.CrossEntropyLoss(reduction="sum"))
+    reference[0].eps = 1e-5
+    assert parity(ours, (X, LABELS), reference, loss=loss).cause.name == "mean/sum reduction"
+    assert ran.count("backward") == 1 < ran.count("forward")
+
+
 def test_causes_in_functions_of_a_class() -> None:
     class Attention(nn.Module):
         def forward(self, x: Any) -> Any:

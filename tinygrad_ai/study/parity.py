@@ -25,7 +25,7 @@ from ..tensor import Tensor
 from .parity_causes import causes_of, near_values
 from .parity_initial import initial
 from .parity_match import fill, fused, matched, values
-from .parity_report import Parity, Row, Trace, compared, rows
+from .parity_report import Key, Parity, Row, Trace, compared, rows
 from .parity_run import Side, quieted, run
 from .parity_stored import Stored, read, write
 from .parity_torch import Twins, same_random
@@ -133,8 +133,10 @@ class Setup:
             made.load_state_dict(deepcopy(given.state_dict()))
         return made
 
-    def trace(self, trial: Trial | None = None) -> Trace:
-        return run(self.ours(trial))
+    def trace(self, trial: Trial | None = None, until: Key | None = None) -> Trace:
+        side = self.ours(trial)
+        side.until = until
+        return run(side)
 
     def theirs(self, reference: Any, names: dict[str, str] | None) -> tuple[Side, Side]:
         """Our side and PyTorch's, with names that match."""
