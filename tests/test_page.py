@@ -374,6 +374,23 @@ def test_a_weight_of_many_uses_is_one_line_with_branches() -> None:
     assert all([any([x == u and y >= v for u, v in starts]) for x, y in ends])
 
 
+def test_what_is_made_of_data_alone_stands_near_its_use() -> None:
+    cell, h = nn.RNNCell(3, 4), ta.zeros(2, 4)
+    for _ in range(20):
+        h = cell(ta.ones(2, 3), h)
+    structure = study.graph(h.sum(), cell).structures[0]
+    (level,) = structure.levels
+    assert sum([len(row) for row in level.rows]) < 4 * len(structure.items)
+    row = {box: at for at, boxes in enumerate(level.rows) for box in boxes}
+    data = [i for i, item in enumerate(structure.items) if item.kind == "data"]
+    for i in data:
+        users = [
+            k for k, item in enumerate(structure.items) if i in [x.source for x in item.inputs]
+        ]
+        assert row[str(i)] == min([row[str(k)] for k in users]) - 1
+    assert len({row[str(i)] for i in data}) > 15
+
+
 @pytest.mark.parametrize("form", ["svg", "dot", "mermaid"])
 def test_the_scale_is_found_once(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     found, asked = encoder(1), []

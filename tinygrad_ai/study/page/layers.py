@@ -165,19 +165,21 @@ def segments(items: list[Item], level: Level, unit: dict[int, str]) -> dict[str,
 
 
 def ranks(boxes: list[str], pairs: list[tuple[str, str]]) -> dict[str, int]:
-    """Longest paths from above; then what has nothing above it (a weight) comes down to its use."""
+    """Longest paths from above; then what makes edges shorter by it comes down to its use: a
+    weight, and what is made of such alone, as each step's input of a recurrent network."""
     after: dict[str, list[str]] = {b: [] for b in boxes}
     for a, b in pairs:
         after[a].append(b)
     order = without_circles(boxes, after)
     rank = dict.fromkeys(boxes, 0)
-    fed = set()
+    fed = {b for a in order for b in after[a]}
+    above = dict.fromkeys(boxes, 0)  # how many edges come from what has something above it
     for a in order:
         for b in after[a]:
             rank[b] = max(rank[b], rank[a] + 1)
-            fed.add(b)
-    for a in boxes:
-        if a not in fed and after[a]:
+            above[b] += a in fed
+    for a in reversed(order):
+        if len(after[a]) > above[a]:
             rank[a] = min([rank[b] for b in after[a]]) - 1
     return rank
 
