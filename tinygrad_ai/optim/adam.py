@@ -26,10 +26,10 @@ def moments(p: Tensor, *names: str) -> dict[str, Any]:
 
 
 def unbiased(state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
-    """m̂ and v̂ of a state that has had a step."""
+    """m̂ and v̂ of a state that has had a step; with amsgrad of the largest v, as the step does."""
     step, (beta1, beta2) = state["step"].item(), group["betas"]
-    m, v = state["exp_avg"] / (1 - beta1**step), state["exp_avg_sq"] / (1 - beta2**step)
-    return {"m_hat": m, "v_hat": v}
+    v = state["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
+    return {"m_hat": state["exp_avg"] / (1 - beta1**step), "v_hat": v / (1 - beta2**step)}
 
 
 class Adam(Optimizer):
@@ -120,6 +120,9 @@ class Adamax(Optimizer):
         state["exp_inf"].copy_(maximum(state["exp_inf"] * beta2, abs(g) + group["eps"]))
         size = group["lr"] / (1 - beta1**step)
         p.addcdiv_(state["exp_avg"], state["exp_inf"], value=-size)
+
+    def hats(self, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+        return {"m_hat": state["exp_avg"] / (1 - group["betas"][0] ** state["step"].item())}
 
 
 class NAdam(Optimizer):
