@@ -18,6 +18,7 @@ from .. import backend
 from ..autograd.gradcheck import Case, Tolerance, check_repeats, loose, rows
 from ..autograd.gradcheck import gradcheck as plain_gradcheck
 from ..autograd.mode import no_grad
+from ..backend.dtypes import is_floating
 from ..errors import ArgumentError, GradcheckError, TinygradError
 from ..ops.random import get_rng_state, set_rng_state
 from ..tensor import Tensor, wrap
@@ -62,7 +63,7 @@ def gradcheck(
 def _copies(x: Any) -> tuple[Any, ...]:
     """The arguments, each tensor to be checked in memory of its own."""
     args = tuple(x) if isinstance(x, (tuple, list)) else (x,)
-    floats = [a for a in args if isinstance(a, Tensor) and a.dtype.kind == "f"]
+    floats = [a for a in args if isinstance(a, Tensor) and is_floating(a.dtype)]
     if not floats:
         came = ", ".join([type(a).__name__ for a in args]) or "nothing"
         raise ArgumentError(f"expected a floating-point tensor to differentiate by, got {came}")

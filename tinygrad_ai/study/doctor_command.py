@@ -18,6 +18,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ..backend.dtypes import is_floating
 from ..backend.random import Generator
 from ..errors import ArgumentError
 from ..ops.create import tensor
@@ -102,4 +103,4 @@ def _checked(value: Any) -> Any:
     """A default as the function shall see it: floats and lists of them as float64 tensors."""
     if isinstance(value, float) or (isinstance(value, (list, tuple)) and value):
         return tensor(value, dtype="float64")
-    return value.double() if isinstance(value, Tensor) and value.dtype.kind == "f" else value
+    return value.double() if isinstance(value, Tensor) and is_floating(value.dtype) else value

@@ -19,7 +19,7 @@ from ..tensor import Node, Tensor
 from . import explain_text, meaning
 from .formula import Term
 from .formula_text import latex, notation, tex_name
-from .tape import Tape, checked
+from .tape import Tape, check_context, checked
 from .watched import Pull, Recording, taken_apart
 
 
@@ -106,8 +106,7 @@ def explain(loss: Tensor, model: Any = None, *, record: Recording | None = None)
     are. Errors as of loss.backward(): GradError, GraphFreedError.
     """
     loss = checked(loss)
-    if model is not None and not hasattr(model, "named_parameters"):
-        raise ArgumentError(f"expected a model, got {type(model).__name__}", "an nn.Module")
+    check_context(model, record)
     found = taken_apart(loss)
     tape = Tape(loss, model, record, dict(sys._getframe(1).f_locals))
     pulls = [p for p in found.pulls if p.node.op is not PICK]

@@ -18,7 +18,7 @@ from ..autograd.graph import history, tensors
 from ..autograd.mode import recording, state
 from ..autograd.outputs import PICK
 from ..backend import storage
-from ..errors import GradError
+from ..errors import GradError, InplaceError
 from ..hooks import RETAIN
 from ..tensor import Node, Tensor
 
@@ -165,7 +165,11 @@ def taken_apart(loss: Tensor, gradient: Tensor | None = None) -> Backward:
     with recording(False), observing(walk):
         seed = _seed(loss, gradient, False)
         walk.start(loss.node, seed)  # type: ignore[arg-type]
-        walk.run(None)
+        try:
+            walk.run(None)
+        except InplaceError as error:
+            fix = f"look before optimizer.step() changes the parameters; else {error.fix}"
+            raise InplaceError(error.message, fix) from None
     return Backward(walk.pulls, walk.leaves)
 
 
