@@ -89,6 +89,13 @@ def unreached(names: list[str], place: str) -> Iterator[Finding]:
         yield Finding("TG004", text, place, {"parameters": names})
 
 
+def dropped(names: list[str], place: str) -> Iterator[Finding]:
+    """TG004: parameters that a backward pass came to, and that had no gradient in any step."""
+    if names:
+        text = f"the gradient of {listed(names)} was gone before optimizer.step(), in every step"
+        yield Finding("TG004", text, place, {"parameters": names})
+
+
 def modes(subject: Subject, place: str) -> Iterator[Finding]:
     """TG006 in training: dropout or batch norm that is in evaluation mode, and not frozen."""
     modules = dict(subject.model.named_modules()) if subject.model else {}
