@@ -203,7 +203,9 @@ class watch:
 
 def parts_of(loop: Any) -> tuple[Any, Any]:
     """The model and the optimizer of a training loop, such as a Trainer."""
-    optimizer = getattr(loop, "optimizer", None) or getattr(loop, "create_optimizer", type(None))()
+    optimizer = getattr(loop, "optimizer", None)
+    if optimizer is None and hasattr(loop, "create_optimizer"):
+        optimizer = loop.create_optimizer()
     if optimizer is None:
         raise ArgumentError(
             f"expected a model and an optimizer, or a loop that has both, got {type(loop).__name__}"
