@@ -11,6 +11,7 @@ import argparse
 import inspect
 import json
 import runpy
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -47,14 +48,30 @@ def run(args: argparse.Namespace) -> int:
     if len(args.ops) != 1 or args.all:
         raise ArgumentError("expected one FILE.py:function and no other name")
     function, names = load(args.ops[0])
-    report = gradcheck(function, inputs(function, names, args.shape, args.seed or 0))
-    if args.picture:
-        report.plot(args.picture)
+    given = inputs(function, names, args.shape, args.seed or 0)
+    check_arguments(function, given)
+    report = gradcheck(function, given)
     if args.json:
         print(json.dumps({"function": args.ops[0], **report.to_dict()}, indent=2))
     else:
         Console().print(report)
+    if args.picture:
+        report.plot(args.picture)
     return 0 if report.ok else 1
+
+
+def check_arguments(function: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    """ArgumentError for a function that cannot be called with these."""
+    try:
+        inspect.signature(function).bind(*given)
+    except TypeError as error:
+        count = f"{len(given)} argument{'s' * (len(given) != 1)}"
+        raise ArgumentError(
+            f"{function.__name__} cannot be called with {count}: {error}",
+            "one --shape for each argument",
+        ) from None
+    except ValueError:  # it has no signature, as some of C's
+        pass
 
 
 def load(target: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -62,6 +79,7 @@ def load(target: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     file, _, name = target.rpartition(":")
     if not Path(file).is_file():
         raise ArgumentError(f"{file} does not exist")
+    sys.path.insert(0, str(Path(file).resolve().parent))  # as `python FILE.py` does
     names = runpy.run_path(file, run_name=Path(file).stem)
     if not callable(names.get(name)):
         functions = [n for n, v in names.items() if inspect.isfunction(v)]
@@ -94,9 +112,12 @@ def inputs(
 
 def _shape(text: str) -> tuple[int, ...]:
     try:
-        return tuple([int(n) for n in text.split(",") if n])
+        found = tuple([int(n) for n in text.split(",") if n])
     except ValueError:
-        raise ArgumentError(f"expected a shape such as 3,4, got {text!r}") from None
+        found = (-1,)
+    if min(found, default=0) < 0:
+        raise ArgumentError(f"expected a shape such as 3,4, got {text!r}")
+    return found
 
 
 def _checked(value: Any) -> Any:

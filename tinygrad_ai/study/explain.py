@@ -165,7 +165,7 @@ def code_at(place: str) -> str:
     return linecache.getline(file, int(line)).strip() if line.isdigit() else ""
 
 
-def shown(pull: Pull, tape: Tape) -> tuple[dict[str, Term], dict[str, tuple[int, ...]]]:
+def shown(pull: Pull, tape: Tape) -> tuple[dict[str, Term], dict[str, Any]]:
     """The formulas of a step: the op's, and of the gradients that were asked for, with what they
     need; and the shapes that are known of their names."""
     node, op = pull.node, pull.node.op
@@ -185,8 +185,13 @@ def shown(pull: Pull, tape: Tape) -> tuple[dict[str, Term], dict[str, tuple[int,
              if p is not None and g is not None]  # fmt: skip
     order = meaning.ordered(known, ["gxs"] if several_inputs else asked)
     first = {k: t for k, t in known.items() if meaning.is_output(k) and k not in absent}
-    shapes = {f"{n}": p.shape for n, p in zip(op.inputs, node.parents) if p is not None}
-    shapes |= {n: np.shape(v) for n, v in given.items() if n in op.inputs and hasattr(v, "shape")}
+    shapes: dict[str, Any] = {n: np.shape(v) for n, v in given.items()
+                              if n in op.inputs and hasattr(v, "shape")}  # fmt: skip
+    if several_inputs:
+        call = tape.calls.get(node)
+        xs = call.args if call and len(call.args) == len(node.parents) else node.parents
+        shapes = {"xs": [None if x is None else np.shape(x) for x in xs]}
+        asked = ["gxs"]
     shapes |= {f"g{n}": s for n, s in shapes.items() if f"g{n}" in asked}
     results = node.shape if several else (node.shape,)
     names = [f"[{k}]" for k in range(len(results))] if several else [""]
@@ -213,10 +218,17 @@ def given_to(node: Node, tape: Tape) -> dict[str, Any]:
     return found
 
 
+def label(shape: Any) -> str:
+    """2×3; of several inputs 2×3, 1×3, with ? for what is not known."""
+    if isinstance(shape, list):
+        return ", ".join([label(one) or ("number" if one == () else "?") for one in shape])
+    return "×".join(map(str, shape or ()))
+
+
 def sentence(name: str, term: Term, shapes: dict[str, Any]) -> str:
     def written(text: str) -> str:
-        shape = shapes.get(text)
-        return f"{text}⟨{'×'.join(map(str, shape))}⟩" if shape else text
+        shape = label(shapes.get(text))
+        return f"{text}⟨{shape}⟩" if shape else text
 
     return f"{written(name)} = {notation(term, written)}"
 
@@ -225,8 +237,7 @@ def tex(name: str, term: Term, shapes: dict[str, Any]) -> str:
     def written(text: str) -> str:
         base, _, k = text.partition("[")
         plain = tex_name(base) + (f"_{{{k[:-1]}}}" if k else "")
-        shape = shapes.get(text)
-        below = r" \times ".join(map(str, shape or ()))
-        return rf"\underset{{{below}}}{{{plain}}}" if shape else plain
+        shape = label(shapes.get(text)).replace("×", r" \times ")
+        return rf"\underset{{{shape}}}{{{plain}}}" if shape else plain
 
     return f"{written(name)} = {latex(term, name=written)}"
