@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_ai as ta
 from tinygrad_ai import nn, optim
+from tinygrad_ai.autograd import Function
 from tinygrad_ai.errors import ArgumentError, InplaceError
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.nn.utils import clip_grad_norm_
@@ -187,3 +188,59 @@ def test_bfloat16_has_gradients_too() -> None:
     assert "relu is dead for 100%" in texts(why(w, loss=dead.sum()))[0][1]
     with pytest.raises(ArgumentError, match="16-bit numbers say nothing"):
         gradcheck(lambda x: x * 2, w)
+
+
+# ---- hooks, Functions, branches
+
+
+def test_a_hook_that_makes_nan() -> None:
+    w = ta.ones(3, requires_grad=True)
+    h = w * 2.0
+    h.register_hook(lambda g: g * float("nan"))
+    found = why(w, loss=h.sum())
+    assert texts(found) == [("hook", "a hook made NaN or infinity of a gradient of norm 1.732")]
+
+
+def test_a_function_that_gives_none() -> None:
+    class Stingy(Function):
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            return x * 2
+
+        @staticmethod
+        def backward(ctx: Any, g: Any) -> Any:
+            return None
+
+    w = ta.ones(3, requires_grad=True)
+    assert texts(why(w, loss=Stingy.apply(w * 3).sum())) == [
+        ("rule", "the rule of Stingy gave None for it"),
+    ]  # fmt: skip
+
+
+def test_what_is_multiplied_by_zero_is_named() -> None:
+    first, last = nn.Linear(3, 3), nn.Linear(3, 1)
+    nn.init.zeros_(last.weight)
+    found = why(first.weight, loss=last(first(ta.ones(2, 3))).sum())
+    assert texts(found) == [("zeros", "linear multiplies by its w, which is 0 everywhere")]
+    layer = nn.Linear(3, 3, bias=False)
+    nn.init.zeros_(layer.weight)
+    found = why(layer.weight, loss=layer(layer(ta.ones(2, 3))).sum())
+    assert texts(found)[0] == ("zeros", "linear multiplies by its x, which is 0 everywhere")
+
+
+def test_a_branch_that_vanishes_is_not_the_whole_gradient() -> None:
+    ta.manual_seed(0)
+    model, x = nn.MultiheadAttention(8, 2, batch_first=True), ta.randn(2, 5, 8) * 100
+    found = why(model.in_proj_weight, loss=model(x, x, x)[0].sum(), model=model)
+    assert found.norm and found.norm > 100 and found.symptom == "healthy", str(found)
+
+
+def test_several_optimizers() -> None:
+    a, b, c = [ta.ones(3, requires_grad=True) for _ in range(3)]
+    optimizers = [optim.SGD([a], lr=0.1), optim.Adam([b])]
+    loss = (a * b * c).sum()
+    assert why(a, optimizers, loss=loss).causes == []
+    (cause,) = why(c, optimizers, loss=loss).causes
+    assert cause.text == "never given to the optimizer: SGD and Adam have 2 other tensors"
+    with pytest.raises(ArgumentError, match="expected an optimizer, got Tensor"):
+        why(a, [loss])

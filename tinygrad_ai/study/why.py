@@ -15,6 +15,7 @@ from ..backend import storage
 from ..backend.dtypes import is_floating
 from ..errors import ArgumentError, GraphFreedError
 from ..nn.module import Module
+from ..optim.optimizer import Optimizer
 from ..tensor import Node, Tensor
 from . import meaning, why_flow, why_values
 from .causes import Cause
@@ -90,14 +91,16 @@ def why(
     Give it the loss, before loss.backward() or after backward(retain_graph=True); it walks the
     tape with copies and changes nothing. Within `with study.record():`, or given what that wrote
     down, it also finds where a path was cut, and takes the last number as the loss. With an
-    optimizer it asks whether that has the tensor. A gradient in which nothing was found is
-    "healthy". ArgumentError for what is no tensor; without a recording, GradError for a loss
+    optimizer, or a list, it asks whether that has the tensor. A gradient in which nothing was found
+    is "healthy". ArgumentError for what is no tensor; without a recording, GradError for a loss
     without history.
     """
     if not isinstance(tensor, Tensor):
         raise ArgumentError(f"expected a tensor, got {type(tensor).__name__}")
-    if optimizer is not None and not hasattr(optimizer, "param_groups"):
-        raise ArgumentError(f"expected an optimizer, got {type(optimizer).__name__}", "loss=loss")
+    optimizers = optimizer if isinstance(optimizer, (list, tuple)) else [optimizer]
+    for one in optimizers if optimizer is not None else []:
+        if not isinstance(one, Optimizer):
+            raise ArgumentError(f"expected an optimizer, got {type(one).__name__}", "loss=loss")
     check_context(model, record)
     known = dict(sys._getframe(1).f_locals)
     at_work = [o for o in state.observers if isinstance(o, Recording)]
@@ -112,7 +115,7 @@ def why(
         walked(case)
     with np.errstate(all="ignore"), recording(False):
         found = judged(case, name_of(case, known, model))
-        own = optimizer_causes(case, optimizer)
+        own = optimizer_causes(case, optimizers if optimizer is not None else [])
     if own and found.symptom == "healthy":
         found.symptom = own[0].code
     found.causes = sorted([*found.causes, *own], key=lambda c: -c.score)
@@ -194,12 +197,13 @@ def finished(case: Case, found: Why) -> Why:
 def by_size(case: Case, name: str, norm: float, zeros: float) -> Why:
     """Exploding, vanishing, partly dead, or healthy."""
     chain = why_values.gain(case)
+    first = chain.numbers["first"] if chain else 0.0  # the last layer's, before any gain
     dead = [c for c in why_values.activations(case) if c.code == "dead"] if zeros > 0.5 else []
     dead = [c for c in dead if c.numbers["share"] > 0.9]
-    if chain is not None and chain.numbers["total"] > MANY:
+    if chain is not None and chain.numbers["total"] > MANY and norm > first:
         chain.score, chain.code = 0.8, "exploding"
         return Why(name, "exploding", norm, [chain, *why_values.amplified(case)])
-    if chain is not None and chain.numbers["total"] < FEW:
+    if chain is not None and chain.numbers["total"] < FEW and norm < first:
         chain.code = "vanishing"
         full = [c for c in why_values.activations(case) if c.numbers["share"] > 0.5]
         return Why(name, "vanishing", norm, [*full, chain])
@@ -214,15 +218,14 @@ def not_zeroed(steps: int) -> Cause:
     return Cause("not-zeroed", text, 0.9, {"steps": steps}, fix=fix)
 
 
-def optimizer_causes(case: Case, optimizer: Any) -> list[Cause]:
+def optimizer_causes(case: Case, optimizers: Any) -> list[Cause]:
     """Whether an optimizer would change the tensor at all."""
-    if optimizer is None:
+    given = [p for one in optimizers for group in one.param_groups for p in group["params"]]
+    if not optimizers or any([p is case.tensor for p in given]):
         return []
-    given = [p for group in optimizer.param_groups for p in group["params"]]
-    if any([p is case.tensor for p in given]):
-        return []
-    kind = type(optimizer).__name__
+    names = [type(one).__name__ for one in optimizers]
+    kind = " and ".join(names) + (" have" if len(names) > 1 else " has")
     return [Cause(
-        "not-optimized", f"never given to the optimizer: {kind} has {len(given)} other tensors",
+        "not-optimized", f"never given to the optimizer: {kind} {len(given)} other tensors",
         0.3, {"others": len(given)}, fix="optimizer.add_param_group({'params': [tensor]})",
     )]  # fmt: skip

@@ -33,14 +33,16 @@ def causes_of_none(case: Any) -> list[Cause]:
     if case.tape is not None and tensor.node in case.tape.nodes:
         if case.freed:
             return [freed_graph(case)]
+        if case.backward is not None and (found := withheld(case)):
+            return [found]
         if not tensor.is_leaf:
             return [not_retained()]
         return [no_backward(case)]
     unused = Cause("unused", "this loss does not depend on it", 0.4, fix="use it in forward()")
     if last is not None:
-        unused.text += f"; it went last into {last.op.name}, whose numbers came to nothing here"
+        unused.text += f"; it went last into {last.op.name}, whose result no later op was given"
         unused.place = storage.line_of(last.place)
-        unused.fix = "compute on with tensors: numpy() and tensor(...) copy numbers only"
+        unused.fix = "compute on with tensors: numpy(), tensor() and writing in place copy numbers"
     elif case.record is None:
         unused.fix += "; study.record() around the forward pass finds where a path was cut"
     return [*cut, unused]
@@ -51,6 +53,17 @@ def freed_graph(case: Any) -> Cause:
     text = "the tape behind this loss was freed by a backward pass"
     fix = "backward(retain_graph=True) the first time, or compute the loss again"
     return Cause("freed", text, 0.9, place=node.where(), fix=fix)
+
+
+def withheld(case: Any) -> Cause | None:
+    """The first rule on the way that gave nothing to an input, as a Function of the user's may."""
+    for pull in case.backward.pulls:
+        pairs = list(zip(pull.node.parents, pull.grads))
+        if any([p in case.path and g is None for p, g in pairs if p is not None]):
+            text = f"the rule of {pull.node.name()} gave None for it"
+            return Cause("rule", text, 0.9, {"op": pull.node.name()}, pull.node.where(),
+                         "return a gradient for each input")  # fmt: skip
+    return None
 
 
 def no_backward(case: Any) -> Cause:

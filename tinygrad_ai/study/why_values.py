@@ -3,6 +3,7 @@ units are dead or saturated, and what a layer multiplies by."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,8 +72,8 @@ def where(case: Any, node: Node) -> str:
 
 
 def not_finite(case: Any) -> list[Cause]:
-    """The first rule or op that made what is not finite."""
-    found = forward_maker(case)
+    """The first rule, op or hook that made what is not finite."""
+    found = [*hooked(case, "NaN or infinity", lambda g: not finite(g)), *forward_maker(case)]
     pulls = pulls_on_path(case)
     for i, pull in enumerate(pulls):
         bad = [(n, g) for n, g in given_on(case, pull) if not finite(g)]
@@ -185,7 +186,7 @@ def zero(case: Any) -> list[Cause]:
     """The rules and hooks that turned a gradient into zeros."""
     if case.backward is None:
         return []
-    found = hooked(case)
+    found = hooked(case, "zeros", lambda g: norm(g) == 0)
     pulls = pulls_on_path(case)
     for pull in pulls:
         given = given_on(case, pull)
@@ -194,8 +195,10 @@ def zero(case: Any) -> list[Cause]:
     return sorted(found, key=lambda c: -c.score)
 
 
-def hooked(case: Any) -> list[Cause]:
-    """Hooks that were given something and made zeros of it."""
+def hooked(case: Any, what: str, spoilt: Callable[[Any], bool]) -> list[Cause]:
+    """Hooks that were given something and made zeros or NaN of it."""
+    if case.backward is None:
+        return []
     arrived: dict[Node, float] = {}
     for pull in case.backward.pulls:
         for node, g in given_on(case, pull):
@@ -203,10 +206,10 @@ def hooked(case: Any) -> list[Cause]:
     after = {p.node: p.g for p in case.backward.pulls} | case.backward.leaves
     for node, size in arrived.items():
         hooks = [h for h in (node.hooks or {}).values() if h is not RETAIN]
-        if hooks and size > 0 and node in after and norm(after[node]) == 0:
+        if hooks and 0 < size < np.inf and node in after and spoilt(after[node]):
             code = getattr(hooks[0], "__code__", None)
             place = f"{code.co_filename}:{code.co_firstlineno}" if code else node.where()
-            text = f"a hook made zeros of a gradient of norm {size:.4g}"
+            text = f"a hook made {what} of a gradient of norm {size:.4g}"
             return [Cause("hook", text, 1.0, {"norm": size}, place, "handle.remove()")]
     return []
 
@@ -226,8 +229,11 @@ def killer(case: Any, pull: Pull) -> Cause:
         return Cause("empty", text, 0.9, {"op": node.name()}, node.where(), "leave it out")
     zeros = [k for k, v in zip(getattr(node.op, "keep", ()), node.saved or ())
              if hasattr(v, "dtype") and v.size and not meaning.host(v).any()]  # fmt: skip
-    if zeros and node.name() in PRODUCTS:
-        text = f"{name} multiplies by its {zeros[0]}, which is 0 everywhere"
+    inputs = [k for k in zeros if k != "y" or node.name().startswith("exp")]
+    if inputs and node.name() in PRODUCTS:
+        towards = [k for k, p in zip(node.op.inputs, node.parents) if p in case.path]  # type: ignore
+        factor = next((k for k in inputs if k not in towards), inputs[0])
+        text = f"{name} multiplies by its {factor}, which is 0 everywhere"
         return Cause("zeros", text, 0.85, {"op": node.name()}, node.where(), "initialise it anew")
     if zeros:
         text = f"the rule of {name} gave zeros, and its {zeros[0]} is 0 everywhere"
@@ -302,7 +308,7 @@ def gain(case: Any) -> Cause | None:
     each = total ** (1 / count)
     text = f"gain {each:.3g}x a layer over {count} layers"
     fix = "an initialisation that keeps sizes, a normalisation, residual connections, or clipping"
-    numbers = {"gain": each, "layers": count, "total": total}
+    numbers = {"gain": each, "layers": count, "total": total, "first": sizes[0]}
     return Cause("gain", text, 0.5, numbers, layers[-1].node.where(), fix)
 
 
