@@ -84,6 +84,30 @@ def test_a_gradient_penalty_reaches_no_last_bias() -> None:
     assert [f.message for f in report] == ["the loss does not reach 2.bias"]
 
 
+def test_a_gradient_of_the_inputs_is_no_training() -> None:
+    ta.manual_seed(0)
+    model = nn.Sequential(nn.Linear(8, 16), nn.Dropout(0.1), nn.Linear(16, 3))
+    optimizer, x, y = optim.SGD(model.parameters(), lr=0.01), ta.randn(32, 8), ta.randint(3, (32,))
+    seen = []
+    with watch(model, optimizer) as report:
+        for _ in range(5):
+            model.train()
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            model.eval()
+            looked_at = x.clone().requires_grad_()
+            seen.append(model(looked_at).softmax(1).log().sum())
+            ta.grad(seen[-1], looked_at, retain_graph=True)
+    assert not report, str(report)
+
+
+def test_samples_that_are_contrasted_are_no_classes() -> None:
+    model, optimizer, x, _ = net()
+    z = F.normalize(model(x), dim=1)
+    assert not lint(F.cross_entropy(z @ z.T / 0.1, ta.arange(32)), model, optimizer)
+
+
 def test_watch_takes_a_loop() -> None:
     loop = Loop(Config(epochs=1, hidden=16), load_images(None))
     with watch(loop) as report:

@@ -214,6 +214,8 @@ def start(node: Node) -> Iterator[Finding]:
         return
     if len(labels) < SAMPLES or logs.shape[1:] == (1,) or logs.ndim != 2:
         return
+    if logs.shape[1] == len(labels) == len(set(labels.tolist())):
+        return  # contrasted with each other, samples are no classes
     mean, chance = float(-logs[np.arange(len(labels)), labels].mean()), float(np.log(logs.shape[1]))
     if mean > chance + CHANCE or mean < chance / 2:
         text = f"the first loss is {mean:.3g}, and log {logs.shape[1]} = {chance:.3g}"

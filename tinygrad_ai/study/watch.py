@@ -53,6 +53,11 @@ class watch:
         self.report = Report(steps=0)
         self.last: int | None = None  # the node that the running walk visited last
         self.depth = 0  # rules at work
+        self.root: weakref.ref[Node] | None = (
+            None  # of the running walk, until it comes to a parameter
+        )
+        self.held: list[Finding] = []  # what was seen of its tape
+        self.own: set[Node] = set()  # the parameters' nodes
         self.roots: list[weakref.ref[Node]] = []  # of the losses so far
         self.moved: dict[str, list[float]] = {}  # |update| / |w|, step by step
         self.empty: set[Tensor] = set()  # began at 0: every step of theirs is large at first
@@ -131,34 +136,47 @@ class watch:
     def backward(self, pull: Any, node: Node, g: Any, graph: Any, needs: Any) -> Any:
         if self.depth == 0:
             if self.last is None or node.id <= self.last:
-                self.begins(node)
+                self.root, self.held = weakref.ref(node), list(self.begins(node))
             self.last = node.id
             self.arriving([p for p, asked in zip(node.parents, needs) if p is not None and asked])
         self.depth += 1
         try:
             return pull(node, g, graph, needs)
+        except RuntimeError:
+            self.trains()
+            raise
         finally:
             self.depth -= 1
 
-    def begins(self, root: Node) -> None:
+    def begins(self, root: Node) -> Iterator[Finding]:
         """A walk begins: the tape is complete, and nothing of it freed."""
         self.named = self.subject.named()
-        own = {p.node for p in self.named}
-        if not any([p in own for n in history(wrap(None, root)) for p in n.parents]):
+        self.own = {p.node for p in self.named if p.node is not None}
+        if not any([p in self.own for n in history(wrap(None, root)) for p in n.parents]):
             return  # somebody else's, as of a gradient check on the way
         first = not self.report.steps and self.subject.untrained()
-        self.add(tape_findings(root, first), step=True)
-        self.add(modes(self.subject, self.place), step=True)
-        self.add(stale(root, self.named), step=True)
+        yield from tape_findings(root, first)
+        yield from modes(self.subject, self.place)
+        yield from stale(root, self.named)
         alive = [r for r in self.roots if r() is not None]
         if len(alive) > KEPT:
             text = f"the graphs of {len(alive)} earlier losses are still there"
-            self.add([Finding("TG005", text, root.where(), {"alive": len(alive)})], step=True)
-        self.roots = [*alive, weakref.ref(root)]
+            yield Finding("TG005", text, root.where(), {"alive": len(alive)})
+
+    def trains(self) -> None:
+        """The walk asks for a parameter's gradient: what was seen of its tape counts. A gradient of
+        the inputs alone is no training."""
+        self.add(self.held, step=True)
+        if self.root is not None:
+            self.roots = [*[r for r in self.roots if r() is not None], self.root]
+        self.root, self.held = None, []
 
     def arriving(self, parents: list[Node]) -> None:
         """Does a parameter's first gradient since its optimizer's step find the old one?"""
-        self.arrived |= {p for p in parents if p.op is None}
+        leaves = {p for p in parents if p.op is None}
+        self.arrived |= leaves
+        if self.root is not None and leaves & self.own:
+            self.trains()
         for p in [p for p in parents if p in self.waiting or p in self.suspects]:
             self.waiting.discard(p)
             if p.grad is not None and host(p.grad.array).any():
