@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tinygrad_ai as ta
 from tests.test_formulas import OPS, evaluated, fitted, names_of
 from tinygrad_ai.autograd.op import REGISTRY
 from tinygrad_ai.ops.samples import SAMPLES
-from tinygrad_ai.study import explain, record
+from tinygrad_ai.study import explain, gradcheck, lint, record, why
 from tinygrad_ai.study.formula import expression
 
 SHAPE = re.compile("⟨([^⟩]*)⟩")
@@ -86,3 +87,10 @@ def test_a_lie_is_found(name: str, true: str, lie: str, monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "sentence", lambda *a: written(*a).replace(true, lie))
     with pytest.raises(AssertionError):
         test_what_is_shown_is_what_was_done(name)
+
+
+def test_a_prompt_and_a_notebook_show_what_print_shows() -> None:
+    w = ta.tensor([1.0, 4.0], requires_grad=True)
+    for found in (explain(w.sqrt().sum()), why(w, loss=w.sqrt().sum()), lint(w.sqrt().sum()),
+                  gradcheck(lambda x: x.sqrt(), w.detach().double())):  # fmt: skip
+        assert repr(found) == str(found)

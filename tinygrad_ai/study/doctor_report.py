@@ -85,6 +85,8 @@ class Report:
     def __str__(self) -> str:
         return "\n".join(self.lines())
 
+    __repr__ = __str__
+
     def __rich__(self) -> Group:
         color = COLORS[self.verdict]
         texts = [Text(line, style=color if i == 0 else "") for i, line in enumerate(self.lines())]

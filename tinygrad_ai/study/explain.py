@@ -82,6 +82,8 @@ class Explanation:
     def __str__(self) -> str:
         return explain_text.plain(self)
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return explain_text.body(self)
 

@@ -43,6 +43,8 @@ class Why:
         lines += [f"  {i}. {cause}" for i, cause in enumerate(self.causes, 1)]
         return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
 
+    __repr__ = __str__
+
     def __rich__(self) -> Any:
         from rich.table import Table
         from rich.text import Text
