@@ -94,3 +94,10 @@ def test_a_prompt_and_a_notebook_show_what_print_shows() -> None:
     for found in (explain(w.sqrt().sum()), why(w, loss=w.sqrt().sum()), lint(w.sqrt().sum()),
                   gradcheck(lambda x: x.sqrt(), w.detach().double())):  # fmt: skip
         assert repr(found) == str(found)
+
+
+def test_a_notebooks_last_result_is_no_name() -> None:
+    cell: dict[str, Any] = {"_": None, "__": None, "why": why, "explain": explain, "ta": ta}
+    exec("w = ta.ones(2, requires_grad=True)\n_ = __ = w\nloss = (w * w).sum()", cell)
+    exec("e = explain(loss)\nfound = why(w, loss=loss)", cell)
+    assert cell["e"].leaves[0].name == cell["found"].name == "w"

@@ -10,7 +10,7 @@ import tinygrad_ai as ta
 from tinygrad_ai import nn, optim
 from tinygrad_ai.errors import ArgumentError, InplaceError
 from tinygrad_ai.nn import functional as F
-from tinygrad_ai.study import lint, watch
+from tinygrad_ai.study import explain, lint, record, watch, why
 from tinygrad_ai.train import Trainer, TrainingArguments
 from tinygrad_ai.train.config import Config
 from tinygrad_ai.train.images import load_images
@@ -106,6 +106,24 @@ def test_samples_that_are_contrasted_are_no_classes() -> None:
     model, optimizer, x, _ = net()
     z = F.normalize(model(x), dim=1)
     assert not lint(F.cross_entropy(z @ z.T / 0.1, ta.arange(32)), model, optimizer)
+
+
+def test_tools_inside_of_others_are_not_seen() -> None:
+    model, optimizer, x, y = net()
+    before = []
+    with watch(model, optimizer) as report, record() as calls:
+        for _ in range(3):
+            loss = F.cross_entropy(model(x), y)
+            before.append(len(calls.calls))
+            for _ in range(4):
+                lint(loss, model, optimizer)
+                explain(loss, model)
+                why(model[0].weight, optimizer, loss=loss, model=model)
+            assert len(calls.calls) == before[-1]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    assert not report, str(report)
 
 
 def test_watch_takes_a_loop() -> None:

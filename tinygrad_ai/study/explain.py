@@ -4,7 +4,6 @@ what came in, what went out, and which leaf got what from where."""
 from __future__ import annotations
 
 import linecache
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ from ..tensor import Node, Tensor
 from . import explain_text, meaning
 from .formula import Term
 from .formula_text import latex, notation, tex_name
-from .tape import Tape, check_context, checked
+from .tape import Tape, check_context, checked, variables
 from .watched import Pull, Recording, taken_apart
 
 
@@ -110,7 +109,7 @@ def explain(loss: Tensor, model: Any = None, *, record: Recording | None = None)
     loss = checked(loss)
     check_context(model, record)
     found = taken_apart(loss)
-    tape = Tape(loss, model, record, dict(sys._getframe(1).f_locals))
+    tape = Tape(loss, model, record, variables())
     pulls = [p for p in found.pulls if p.node.op is not PICK]
     numbers = {p.node: i for i, p in enumerate(pulls, 1)}
     with np.errstate(all="ignore"), recording(False):

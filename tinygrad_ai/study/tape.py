@@ -4,6 +4,7 @@ leaves, and the arrays in them."""
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,13 @@ class Everything(Recording):
 
     def backward(self, pull: Any, node: Any, g: Any, *rest: Any) -> Any:
         return pull(node, g, *rest)
+
+
+def variables(depth: int = 1) -> dict[str, Any]:
+    """The variables of a caller, those with a leading underscore last: a notebook's _ is its last
+    result, which has a better name."""
+    found = sys._getframe(depth + 1).f_locals
+    return dict(sorted(found.items(), key=lambda pair: pair[0].startswith("_")))
 
 
 def check_context(model: Any, record: Any) -> None:

@@ -3,7 +3,6 @@ numbers and the user's line."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -19,7 +18,7 @@ from ..optim.optimizer import Optimizer
 from ..tensor import Node, Tensor
 from . import meaning, why_flow, why_values
 from .causes import Cause
-from .tape import Tape, check_context, checked
+from .tape import Tape, check_context, checked, variables
 from .watched import Backward, Recording, taken_apart
 
 SUMMED = 3  # backward passes that were added to a gradient: fewer may be meant
@@ -104,7 +103,7 @@ def why(
         if not isinstance(one, Optimizer):
             raise ArgumentError(f"expected an optimizer, got {type(one).__name__}", "loss=loss")
     check_context(model, record)
-    known = dict(sys._getframe(1).f_locals)
+    known = variables()
     at_work = [o for o in state.observers if isinstance(o, Recording)]
     record = record or (at_work[-1] if at_work else None)
     if loss is None:
