@@ -12,6 +12,7 @@ import tinygrad_ai as ta
 from tests.test_doctor import at, square, t, with_rule
 from tinygrad_ai.__main__ import main
 from tinygrad_ai.errors import ArgumentError
+from tinygrad_ai.nn import functional as F
 from tinygrad_ai.study import gradcheck
 from tinygrad_ai.study.likeness import number
 
@@ -47,6 +48,19 @@ def test_and_hides_none(name: str) -> None:
 def test_what_no_step_resolves_is_not_called_wrong(scale: float) -> None:
     assert gradcheck(lambda x: (scale * x).sin(), t(3, 4)).verdict != "wrong"
     assert gradcheck(lambda x: (1e-5 * scale * x).sin(), t(3, 4).float()).verdict != "wrong"
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: F.hardswish(x - 3), lambda x: F.softshrink(x + 0.5), lambda x: x.relu(),
+    lambda x: (x + 1).clamp(0, 1), lambda x: x.relu() * 5 + (3 * x).exp(),
+])  # fmt: skip
+@pytest.mark.parametrize("near", [0.0, 1e-7, 1e-5, 1e-3])
+@pytest.mark.parametrize("dtype", [ta.float64, ta.float32])
+def test_near_a_kink(f: Any, near: float, dtype: Any) -> None:
+    x = ta.tensor([near, -near, 0.7], dtype=dtype)
+    found = gradcheck(f, x)
+    assert found.verdict in ("right", "kink", "rounding noise"), found
+    assert gradcheck(with_rule(f, lambda g, x, y: 30 * g), x).verdict == "wrong"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -86,30 +86,47 @@ def smallest_step(x: float, dtype: Any) -> float:
 
 def _noise(value: Callable[[float], Any], start: float, size: float, dtype: Any) -> float:
     """The function's noise, from high differences along the side that has less of it: a kink at the
-    point itself is none (Moré & Wild, 2011, "Estimating computational noise"). Two spacings: one
-    may fall in step with a staircase. What bends sharply looks like noise from afar: then the two
-    finest spacings tell that do not stand on one stair."""
+    point itself is none (Moré & Wild, 2011, "Estimating computational noise")."""
+    (left, flat_left, end_left), (right, flat_right, end_right) = [
+        _side(value, start, sign, size, dtype) for sign in (-1, 1)
+    ]
+    if flat_left and not flat_right:  # a constant has no noise, and does not know the other side's
+        return 0.0 if end_right else right
+    if flat_right and not flat_left:
+        return 0.0 if end_left else left
+    return min([s for s in (left, right) if np.isfinite(s)] or [0.0])
+
+
+def _side(
+    value: Callable[[float], Any], start: float, sign: int, size: float, dtype: Any
+) -> tuple[float, bool, bool]:
+    """The noise on one side, and whether the function is constant there: from afar, and near by.
+    Two spacings: one may fall in step with a staircase. What bends sharply looks like noise from
+    afar: then the two finest spacings tell that do not stand on one stair."""
     usual = (1.37e-6, 2.3e-7) if dtype.itemsize > 4 else (1.37e-3,)
-    end, level = 2 * smallest_step(start, dtype), 30 * float(np.finfo(dtype).eps)
-    sides = []
-    for sign in (1, -1):
-        found = [max([_differences(value, start, sign * w * size)[0] for w in usual])]
-        width, stairs = usual[-1] * size / 7, found[0] <= level * abs(value(start)[1])
-        while width > end and not stairs:
-            finer, stairs = _differences(value, start, sign * width)
-            found, width = found if stairs else [*found, finer], width / 7
-        sides.append(min(found[0], max(found[-2:])))
-    finite = [s for s in sides if np.isfinite(s)]
-    return min(finite) if finite else 0.0
+    far = [_differences(value, start, sign * w * size) for w in usual]
+    coarse, kinds = max([noise for noise, _ in far]), max([kinds for _, kinds in far])
+    flat, width, finer = kinds == 1, usual[-1] * size / 7, []
+    small = not flat and coarse <= 30 * float(np.finfo(dtype).eps) * abs(value(start)[1])
+    while width > 2 * smallest_step(start, dtype) and not small:
+        noise, kinds = _differences(value, start, sign * width)
+        if kinds > 9:
+            finer.append(noise)
+        elif kinds > 1 or finer or not flat:
+            break  # a stair
+        width /= 7
+    known = len(finer) > 1 or (finer and flat)
+    level = 2 * max(finer[-2:]) if known else coarse
+    return (level if flat else min(coarse, level)), flat and not finer, kinds == 1
 
 
-def _differences(value: Callable[[float], Any], start: float, width: float) -> tuple[float, bool]:
-    """The noise of 12 values, and whether many are the same. Each order of differences takes a
-    power more of what is smooth away."""
+def _differences(value: Callable[[float], Any], start: float, width: float) -> tuple[float, int]:
+    """The noise of 12 values, and how many are different. Each order of differences takes a power
+    more of what is smooth away."""
     ys = [value(start + width * i)[1] for i in range(1, 13)]
     orders = [(k, np.diff(ys, k)) for k in range(4, 9)]
     found = min([float(np.sqrt(np.mean(d**2) / comb(2 * k, k))) for k, d in orders])
-    return (found if np.isfinite(found) else float("inf")), len(set(ys)) < 10
+    return (found if np.isfinite(found) else float("inf")), len(set(ys))
 
 
 def judged(steps: list[Step], analytic: float, base: float, atol: float, rtol: float) -> Found:
