@@ -123,3 +123,11 @@ def test_mistakes_of_the_command(
     assert main(["gradcheck", "mine.py:f", *arguments]) == 2
     out = capsys.readouterr()
     assert text in out.err and ("--picture" not in arguments or out.out.startswith("right"))
+
+
+def test_a_module_of_a_file(tmp_path: Any, capsys: Any) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("from tinygrad_ai import nn\n\nlayer = nn.Linear(3, 2).double()\n")
+    assert main(["gradcheck", f"{file}:layer", "--shape", "3"]) == 0
+    assert main(["gradcheck", f"{file}:layer"]) == 2
+    assert "Linear has arguments without values" in capsys.readouterr().err

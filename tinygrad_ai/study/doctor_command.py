@@ -67,7 +67,7 @@ def check_arguments(function: Callable[..., Any], given: tuple[Any, ...]) -> Non
     except TypeError as error:
         count = f"{len(given)} argument{'s' * (len(given) != 1)}"
         raise ArgumentError(
-            f"{function.__name__} cannot be called with {count}: {error}",
+            f"{name_of(function)} cannot be called with {count}: {error}",
             "one --shape for each argument",
         ) from None
     except ValueError:  # it has no signature, as some of C's
@@ -104,10 +104,15 @@ def inputs(
     defaults = [p.default for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if not defaults or any([d is inspect.Parameter.empty for d in defaults]):
         raise ArgumentError(
-            f"{function.__name__} has arguments without values",
+            f"{name_of(function)} has arguments without values",
             "--shape 3,4 for each of them, or INPUTS = (...) in the file, or defaults",
         )
     return tuple([_checked(d) for d in defaults])
+
+
+def name_of(function: Any) -> str:
+    """A function's name; of what is only called like one, as a module, its class's."""
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def _shape(text: str) -> tuple[int, ...]:
