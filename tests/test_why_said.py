@@ -9,6 +9,7 @@ import pytest
 
 import tinygrad_ai as ta
 from tinygrad_ai import nn, optim
+from tinygrad_ai.amp import GradScaler
 from tinygrad_ai.autograd import Function
 from tinygrad_ai.errors import ArgumentError, InplaceError
 from tinygrad_ai.nn import functional as F
@@ -244,3 +245,10 @@ def test_several_optimizers() -> None:
     assert cause.text == "never given to the optimizer: SGD and Adam have 2 other tensors"
     with pytest.raises(ArgumentError, match="expected an optimizer, got Tensor"):
         why(a, [loss])
+
+
+def test_a_scaled_loss_explodes_nothing() -> None:
+    model = nn.Linear(4, 3)
+    loss = F.cross_entropy(model(ta.randn(5, 4)), ta.zeros(5).long())
+    found = why(model.weight, loss=GradScaler("cpu").scale(loss))
+    assert (found.symptom, found.causes) == ("healthy", []), str(found)

@@ -312,6 +312,12 @@ def gain(case: Any) -> Cause | None:
     return Cause("gain", text, 0.5, numbers, layers[-1].node.where(), fix)
 
 
+def is_scaled(node: Node) -> bool:
+    """A loss times a number, as a GradScaler makes it: it is divided out again."""
+    fixed = [p for p in node.parents if p is None]
+    return node.name() in ("mul", "true_divide") and node.shape == () and len(fixed) == 1
+
+
 def amplified(case: Any) -> list[Cause]:
     """Rules that are no layers and multiply a gradient by very much."""
     found = []
@@ -321,7 +327,9 @@ def amplified(case: Any) -> list[Cause]:
         spread = np.sqrt(
             max([g.size for _, one in given_on(case, pull) for g in arrays_in(one)] or [1])
         )
-        if pull.node.name() not in LAYERS and ratio > AMPLIFIED * spread:
+        if is_scaled(pull.node) or pull.node.name() in LAYERS:
+            continue
+        if ratio > AMPLIFIED * spread:
             text = f"the rule of {where(case, pull.node)} multiplies the gradient by {ratio:.3g}"
             numbers = {"op": pull.node.name(), "ratio": ratio}
             found.append(Cause("amplified", text, 0.85, numbers, pull.node.where(),
