@@ -36,7 +36,7 @@ def shown(timeline: Timeline) -> Group:
 
 def plain(timeline: Timeline) -> str:
     out = io.StringIO()
-    Console(file=out, width=100, color_system=None).print(shown(timeline))
+    Console(file=out, width=100, color_system=None, force_jupyter=False).print(shown(timeline))
     return "\n".join([line.rstrip() for line in out.getvalue().splitlines()])
 
 
