@@ -185,3 +185,11 @@ def test_the_name_is_the_functions() -> None:
     import tinygrad_ai.study.explain  # noqa: F401
 
     assert sys.modules["tinygrad_ai.study"].explain is explain
+
+
+def test_leaves_have_names_of_their_own() -> None:
+    weight = ta.ones(4, 3, requires_grad=True)
+    model = nn.Linear(3, 4)
+    e = explain((model(ta.ones(2, 3)) @ weight).sum(), model)
+    assert [leaf.name for leaf in e.leaves] == ["weight_", "weight", "bias"]
+    assert [len(leaf.parts) for leaf in e.leaves] == [1, 1, 1]

@@ -210,11 +210,15 @@ def blocks(source: Path) -> list[str]:
     text = source.read_text()
     if source.suffix == ".py":
         return [text]
+    if source.suffix == ".ipynb":
+        cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
+        return ["".join(c["source"]) for c in cells]
     return re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-PLACES = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "examples").glob("*.py")]
-LOOPS = [p for p in sorted(PLACES) if "zero_grad()" in "".join(blocks(p)) and p.name != "study.md"]
+PATTERNS = ("README.md", "docs/*.md", "examples/*.py", "notebooks/*.ipynb")
+PLACES = [path for pattern in PATTERNS for path in sorted(ROOT.glob(pattern))]
+LOOPS = [p for p in PLACES if "zero_grad()" in "".join(blocks(p)) and p.name != "study.md"]
 
 
 @pytest.mark.parametrize("source", LOOPS, ids=lambda p: p.name)

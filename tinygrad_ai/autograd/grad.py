@@ -145,7 +145,7 @@ class Walk:
                 node.grad = wrap(old.array + g)
             else:
                 old.array += g
-                backend.storage.wrote(old.array)
+                backend.storage.added(old.array)
 
     def call_hooks(self, node: Node, g: Any) -> Any:
         self.own.discard(node.id)  # a hook may keep what it is given

@@ -59,15 +59,16 @@ def line_of(place: Place | None) -> str:
 
 
 class Write:
-    """The last write to a buffer, and how many there were."""
+    """The last write to a buffer, how many there were, and how many of them, since it was last
+    set to 0, were backward passes that added to a gradient."""
 
-    __slots__ = ("place", "ref", "tick", "writes")
+    __slots__ = ("place", "ref", "sums", "tick", "writes")
 
     tick: int
     place: Place
 
     def __init__(self, owner: Any) -> None:
-        key, self.writes = id(owner), 0
+        key, self.writes, self.sums = id(owner), 0, 0
         # The entry goes with the buffer, so that an id is never taken for another's.
         self.ref = weakref.ref(owner, lambda _: written.pop(key, None))
 
@@ -99,6 +100,18 @@ def wrote(*arrays: Any) -> None:
             last = written[id(owner)] = Write(owner)
         last.tick, last.place = now, place
         last.writes += 1
+
+
+def added(gradient: Any) -> None:
+    """Notes that a backward pass just added to a gradient that is kept."""
+    wrote(gradient)
+    written[id(root(gradient))].sums += 1
+
+
+def zeroed(array: Any) -> None:
+    """Notes that the write just now set a buffer to 0."""
+    if root(array).size == array.size:
+        written[id(root(array))].sums = 0
 
 
 def last_write(array: Any) -> Write | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import backend
 from ..autograd.mode import state
-from ..backend import dtypes
+from ..backend import dtypes, storage
 from ..errors import DTypeError, InplaceError, ShapeError
 from ..tensor import Tensor, method, wrap
 from . import activation, compare, cumulative, diagonal, matmul, rounding, shape, special
@@ -165,7 +165,9 @@ def fill_diagonal_(self: Tensor, fill_value: float, wrap: bool = False) -> Tenso
 @method
 def zero_(self: Tensor) -> Tensor:
     """Zero everywhere."""
-    return fill_(self, 0)
+    fill_(self, 0)
+    storage.zeroed(self.array)
+    return self
 
 
 @method

@@ -18,6 +18,7 @@ from .. import backend
 from ..autograd.gradcheck import Case, Tolerance, check_repeats, loose, rows
 from ..autograd.gradcheck import gradcheck as plain_gradcheck
 from ..autograd.mode import no_grad
+from ..backend.dtypes import is_floating
 from ..errors import ArgumentError, GradcheckError, TinygradError
 from ..ops.random import get_rng_state, set_rng_state
 from ..tensor import Tensor, wrap
@@ -62,11 +63,14 @@ def gradcheck(
 def _copies(x: Any) -> tuple[Any, ...]:
     """The arguments, each tensor to be checked in memory of its own."""
     args = tuple(x) if isinstance(x, (tuple, list)) else (x,)
-    floats = [a for a in args if isinstance(a, Tensor) and a.dtype.kind == "f"]
+    floats = [a for a in args if isinstance(a, Tensor) and is_floating(a.dtype)]
     if not floats:
         came = ", ".join([type(a).__name__ for a in args]) or "nothing"
         raise ArgumentError(f"expected a floating-point tensor to differentiate by, got {came}")
     asked = [a for a in floats if a.requires_grad] or floats
+    for a in asked:
+        if not np.isfinite(_host(a.array)).all():
+            raise ArgumentError("there is NaN or infinity in the input, where nothing has a slope")
     return tuple([
         wrap(a.array.copy()).requires_grad_() if any(a is b for b in asked) else a for a in args
     ])  # fmt: skip
@@ -141,6 +145,8 @@ def _report(case: Case, blocks: list[Block], f: Callable[..., Any]) -> Report:
     entries: list[Entry] = []
     for _, b, k, j in bad[:LOOKED_AT] or order[:1]:
         entries.append(_looked_at(case, blocks[b], k, j))
+        if entries[-1].found.verdict in ("right", "wrong"):
+            blocks[b].numeric[k, j] = entries[-1].found.numeric  # better than the first step's
     total = sum([block.numeric.size for block in blocks])
     if not entries:
         return Report("right", "there is nothing to differentiate: no elements", total, 0)
@@ -167,8 +173,13 @@ def _looked_at(case: Case, block: Block, k: int, j: int) -> Entry:
     analytic = float(block.analytic[k, j])
     steps = curve(case, block.x, k, block.output, j, analytic)
     base = case.tol.eps or base_step(float(block.x.array.reshape(-1)[k]), block.x.dtype)
-    if not np.isfinite(block.numeric[k]).all():
+    y = float(block.y.array.reshape(-1)[j])
+    if not np.isfinite(y):
+        found = Found("kink", f"the function itself is {y} here", analytic)
+    elif not any([np.isfinite(s.numeric) for s in steps]):
         found = Found("kink", EDGE, analytic)
+    elif not np.isfinite(analytic) and not np.isfinite(block.numeric[k]).all():
+        found = Found("kink", EDGE, analytic)  # of another output: 0 times its infinity
     elif not np.isfinite(analytic):
         found = Found("wrong", f"the rule gives {analytic}", float(block.numeric[k, j]))
     else:

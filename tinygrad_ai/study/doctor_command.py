@@ -11,6 +11,7 @@ import argparse
 import inspect
 import json
 import runpy
+import sys
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ..backend.dtypes import is_floating
 from ..backend.random import Generator
 from ..errors import ArgumentError
 from ..ops.create import tensor
@@ -46,14 +48,30 @@ def run(args: argparse.Namespace) -> int:
     if len(args.ops) != 1 or args.all:
         raise ArgumentError("expected one FILE.py:function and no other name")
     function, names = load(args.ops[0])
-    report = gradcheck(function, inputs(function, names, args.shape, args.seed or 0))
-    if args.picture:
-        report.plot(args.picture)
+    given = inputs(function, names, args.shape, args.seed or 0)
+    check_arguments(function, given)
+    report = gradcheck(function, given)
     if args.json:
         print(json.dumps({"function": args.ops[0], **report.to_dict()}, indent=2))
     else:
         Console().print(report)
+    if args.picture:
+        report.plot(args.picture)
     return 0 if report.ok else 1
+
+
+def check_arguments(function: Callable[..., Any], given: tuple[Any, ...]) -> None:
+    """ArgumentError for a function that cannot be called with these."""
+    try:
+        inspect.signature(function).bind(*given)
+    except TypeError as error:
+        count = f"{len(given)} argument{'s' * (len(given) != 1)}"
+        raise ArgumentError(
+            f"{name_of(function)} cannot be called with {count}: {error}",
+            "one --shape for each argument",
+        ) from None
+    except ValueError:  # it has no signature, as some of C's
+        pass
 
 
 def load(target: str) -> tuple[Callable[..., Any], dict[str, Any]]:
@@ -61,6 +79,7 @@ def load(target: str) -> tuple[Callable[..., Any], dict[str, Any]]:
     file, _, name = target.rpartition(":")
     if not Path(file).is_file():
         raise ArgumentError(f"{file} does not exist")
+    sys.path.insert(0, str(Path(file).resolve().parent))  # as `python FILE.py` does
     names = runpy.run_path(file, run_name=Path(file).stem)
     if not callable(names.get(name)):
         functions = [n for n, v in names.items() if inspect.isfunction(v)]
@@ -85,21 +104,29 @@ def inputs(
     defaults = [p.default for p in parameters if p.kind is not p.KEYWORD_ONLY]
     if not defaults or any([d is inspect.Parameter.empty for d in defaults]):
         raise ArgumentError(
-            f"{function.__name__} has arguments without values",
+            f"{name_of(function)} has arguments without values",
             "--shape 3,4 for each of them, or INPUTS = (...) in the file, or defaults",
         )
     return tuple([_checked(d) for d in defaults])
 
 
+def name_of(function: Any) -> str:
+    """A function's name; of what is only called like one, as a module, its class's."""
+    return getattr(function, "__name__", type(function).__name__)
+
+
 def _shape(text: str) -> tuple[int, ...]:
     try:
-        return tuple([int(n) for n in text.split(",") if n])
+        found = tuple([int(n) for n in text.split(",") if n])
     except ValueError:
-        raise ArgumentError(f"expected a shape such as 3,4, got {text!r}") from None
+        found = (-1,)
+    if min(found, default=0) < 0:
+        raise ArgumentError(f"expected a shape such as 3,4, got {text!r}")
+    return found
 
 
 def _checked(value: Any) -> Any:
     """A default as the function shall see it: floats and lists of them as float64 tensors."""
     if isinstance(value, float) or (isinstance(value, (list, tuple)) and value):
         return tensor(value, dtype="float64")
-    return value.double() if isinstance(value, Tensor) and value.dtype.kind == "f" else value
+    return value.double() if isinstance(value, Tensor) and is_floating(value.dtype) else value

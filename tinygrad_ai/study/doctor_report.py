@@ -75,7 +75,8 @@ class Report:
             found.append(f"{self.mistake.name}: {self.mistake.text}")
         if self.worst:
             found.append(f"{'worst' if self.disagree else 'largest error'} at {self.worst}")
-            found.append(f"{self.disagree} of {self.entries} entries disagree")
+            first = " at the first step size" if self.ok and self.disagree else ""
+            found.append(f"{self.disagree} of {self.entries} entries disagree{first}")
         if self.curve:
             ends = f"h = {self.curve[0].h:.0e} to {self.curve[-1].h:.0e}"
             found.append(f"error over step sizes, {ends}: {sparkline(self.curve)}")
@@ -83,6 +84,8 @@ class Report:
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
+
+    __repr__ = __str__
 
     def __rich__(self) -> Group:
         color = COLORS[self.verdict]
@@ -115,7 +118,12 @@ class Report:
         axes.set(xlabel="step size h", ylabel="error", title=self.verdict)
         axes.grid(alpha=0.3)
         axes.legend()
-        figure.savefig(path, dpi=120)
+        try:
+            figure.savefig(path, dpi=120)
+        except (ValueError, OSError) as error:
+            raise ArgumentError(
+                f"the picture cannot be written: {error}", "a .png or .svg"
+            ) from None
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ what came in, what went out, and which leaf got what from where."""
 from __future__ import annotations
 
 import linecache
-import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +18,7 @@ from ..tensor import Node, Tensor
 from . import explain_text, meaning
 from .formula import Term
 from .formula_text import latex, notation, tex_name
-from .tape import Tape, checked
+from .tape import Tape, check_context, checked, variables
 from .watched import Call, Pull, Recording, taken_apart
 
 
@@ -82,6 +81,8 @@ class Explanation:
     def __str__(self) -> str:
         return explain_text.plain(self)
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return explain_text.body(self)
 
@@ -106,10 +107,9 @@ def explain(loss: Tensor, model: Any = None, *, record: Recording | None = None)
     are. Errors as of loss.backward(): GradError, GraphFreedError.
     """
     loss = checked(loss)
-    if model is not None and not hasattr(model, "named_parameters"):
-        raise ArgumentError(f"expected a model, got {type(model).__name__}", "an nn.Module")
+    check_context(model, record)
     found = taken_apart(loss)
-    tape = Tape(loss, model, record, dict(sys._getframe(1).f_locals))
+    tape = Tape(loss, model, record, variables())
     pulls = [p for p in found.pulls if p.node.op is not PICK]
     numbers = {p.node: i for i, p in enumerate(pulls, 1)}
     with np.errstate(all="ignore"), recording(False):
@@ -172,9 +172,7 @@ def formulas(pull: Pull, calls: dict[Node, Call]) -> list[str]:
     return [sentence(k, t, shapes) for k, t in terms.items()]
 
 
-def shown(
-    pull: Pull, calls: dict[Node, Call]
-) -> tuple[dict[str, Term], dict[str, tuple[int, ...]]]:
+def shown(pull: Pull, calls: dict[Node, Call]) -> tuple[dict[str, Term], dict[str, Any]]:
     """The formulas of a step: the op's, and of the gradients that were asked for, with what they
     need; and the shapes that are known of their names."""
     node, op = pull.node, pull.node.op
@@ -194,8 +192,13 @@ def shown(
              if p is not None and g is not None]  # fmt: skip
     order = meaning.ordered(known, ["gxs"] if several_inputs else asked)
     first = {k: t for k, t in known.items() if meaning.is_output(k) and k not in absent}
-    shapes = {f"{n}": p.shape for n, p in zip(op.inputs, node.parents) if p is not None}
-    shapes |= {n: np.shape(v) for n, v in given.items() if n in op.inputs and hasattr(v, "shape")}
+    shapes: dict[str, Any] = {n: np.shape(v) for n, v in given.items()
+                              if n in op.inputs and hasattr(v, "shape")}  # fmt: skip
+    if several_inputs:
+        call = calls.get(node)
+        xs = call.args if call and len(call.args) == len(node.parents) else node.parents
+        shapes = {"xs": [None if x is None else np.shape(x) for x in xs]}
+        asked = ["gxs"]
     shapes |= {f"g{n}": s for n, s in shapes.items() if f"g{n}" in asked}
     results = node.shape if several else (node.shape,)
     names = [f"[{k}]" for k in range(len(results))] if several else [""]
@@ -222,10 +225,17 @@ def given_to(node: Node, calls: dict[Node, Call]) -> dict[str, Any]:
     return found
 
 
+def label(shape: Any) -> str:
+    """2×3; of several inputs 2×3, 1×3, with ? for what is not known."""
+    if isinstance(shape, list):
+        return ", ".join([label(one) or ("number" if one == () else "?") for one in shape])
+    return "×".join(map(str, shape or ()))
+
+
 def sentence(name: str, term: Term, shapes: dict[str, Any]) -> str:
     def written(text: str) -> str:
-        shape = shapes.get(text)
-        return f"{text}⟨{'×'.join(map(str, shape))}⟩" if shape else text
+        shape = label(shapes.get(text))
+        return f"{text}⟨{shape}⟩" if shape else text
 
     return f"{written(name)} = {notation(term, written)}"
 
@@ -234,8 +244,7 @@ def tex(name: str, term: Term, shapes: dict[str, Any]) -> str:
     def written(text: str) -> str:
         base, _, k = text.partition("[")
         plain = tex_name(base) + (f"_{{{k[:-1]}}}" if k else "")
-        shape = shapes.get(text)
-        below = r" \times ".join(map(str, shape or ()))
-        return rf"\underset{{{below}}}{{{plain}}}" if shape else plain
+        shape = label(shapes.get(text)).replace("×", r" \times ")
+        return rf"\underset{{{shape}}}{{{plain}}}" if shape else plain
 
     return f"{written(name)} = {latex(term, name=written)}"

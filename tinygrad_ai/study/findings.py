@@ -186,6 +186,8 @@ class Report:
         Console(file=out, width=100, color_system=None, force_jupyter=False).print(self)
         return out.getvalue().rstrip("\n")
 
+    __repr__ = __str__
+
 
 def _shown(f: Finding) -> Group:
     when = f", first in step {f.step}, in {f.times} steps" if f.step and f.times > 1 else ""

@@ -91,7 +91,10 @@ def simple(factor: float) -> str:
     inverse = Fraction(1 / factor).limit_denominator(16)
     for value in (Fraction(factor).limit_denominator(16), inverse and 1 / inverse):
         if value and abs(float(value) / factor - 1) < 2e-4:
-            return f"{float(value):.1f}" if value.denominator == 1 else str(value)
+            if value.denominator == 1:
+                return f"{float(value):.1f}"
+            if abs(value.numerator) <= 16:
+                return str(value)
     return ""
 
 

@@ -19,6 +19,7 @@ from ..optim.optimizer import Optimizer
 from ..tensor import Node, Tensor, wrap
 from .findings import Finding
 from .lint_tape import host
+from .watched import only
 
 RATIO = 1e-3  # |update| / |w| in a training that goes well
 FAR = 300  # how many times more or less is a mistake
@@ -86,6 +87,13 @@ def unreached(names: list[str], place: str) -> Iterator[Finding]:
     """TG004: parameters that no backward pass came to."""
     if names:
         text = f"the loss does not reach {listed(names)}"
+        yield Finding("TG004", text, place, {"parameters": names})
+
+
+def dropped(names: list[str], place: str) -> Iterator[Finding]:
+    """TG004: parameters that a backward pass came to, and that had no gradient in any step."""
+    if names:
+        text = f"the gradient of {listed(names)} was gone before optimizer.step(), in every step"
         yield Finding("TG004", text, place, {"parameters": names})
 
 
@@ -170,7 +178,7 @@ def update_ratios(subject: Subject, leaves: dict[Node, Any]) -> dict[str, float]
 
 
 def _after(optimizer: Any, group: dict[str, Any], p: Any, g: Any) -> Any:
-    with recording(False):
+    with recording(False), only():
         w, g = p.detach().clone(), wrap(g).to(p.dtype)
         known = optimizer.state.get(p)
         state = {k: v.clone() if isinstance(v, Tensor) else v for k, v in (known or {}).items()}

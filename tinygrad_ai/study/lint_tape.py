@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from ..autograd.graph import history
+from ..autograd.op import Op
 from ..backend.dtypes import float64
 from ..tensor import Node, wrap
 from .findings import Finding
 
 SHAPES = {"reshape", "permute", "cast", "clone", "pick", "broadcast_to"}  # the same numbers
+TAKEN = ("add", "clamp", "getitem", "gather")  # some of the numbers, kept away from 0
 SAMPLES = 8  # fewer say nothing about a layer
 DEAD = 0.5  # share of units that may give 0 for a whole batch
 CHANCE = 1.0  # how far above log C the first loss may be; below, half of log C
@@ -44,7 +46,7 @@ def made_by(node: Node | None, *names: str) -> bool:
 
 def tape_findings(root: Node, first: bool) -> Iterator[Finding]:
     """All mistakes behind a loss; `first`: nothing has been trained yet."""
-    nodes = [n for n in reversed(history(wrap(None, root))) if n.op is not None]
+    nodes = [n for n in reversed(history(wrap(None, root))) if isinstance(n.op, Op)]
     nodes = [n for n in nodes if n.saved is not None]  # the others a backward pass has freed
     loud = list(unnormalised(nodes))
     yield from loud
@@ -84,16 +86,21 @@ def probabilities(x: np.ndarray) -> bool:
 
 
 def logged(node: Node) -> Iterator[Finding]:
-    """TG011: log(softmax(x)), with or without a small number added."""
+    """TG011: log(softmax(x)) or of some of it, with or without a small number added; log(1 - p)."""
     if node.name() not in ("log", "log2", "log10"):
         return
     below = origin(node.parents[0])
-    if below is not None and below.name() in ("add", "clamp"):
-        below = origin(below.parents[0] or below.parents[1])
+    while below is not None and (below.name() in TAKEN or is_rest(below)):
+        below = origin(next((p for p in below.parents if p is not None), None))
     if below is not None and below.saved and below.name() in ("softmax", "sigmoid"):
         smallest = float(host(saved(below, "y")).min())
         text = f"{node.name()} of {below.name()}, whose smallest result is {smallest:.3g}"
         yield Finding("TG011", text, node.where(), {"smallest": smallest})
+
+
+def is_rest(node: Node) -> bool:
+    """1 - p, with a number that has no history."""
+    return node.name() == "sub" and node.parents[0] is None
 
 
 def labelled(node: Node) -> Iterator[Finding]:
@@ -207,6 +214,8 @@ def start(node: Node) -> Iterator[Finding]:
         return
     if len(labels) < SAMPLES or logs.shape[1:] == (1,) or logs.ndim != 2:
         return
+    if logs.shape[1] == len(labels) == len(set(labels.tolist())):
+        return  # contrasted with each other, samples are no classes
     mean, chance = float(-logs[np.arange(len(labels)), labels].mean()), float(np.log(logs.shape[1]))
     if mean > chance + CHANCE or mean < chance / 2:
         text = f"the first loss is {mean:.3g}, and log {logs.shape[1]} = {chance:.3g}"

@@ -16,6 +16,7 @@ from ..backend import storage
 from ..errors import TinygradError
 from ..tensor import Tensor
 from .likeness import Likeness, likeness, number
+from .meaning import host
 from .watched import observing
 
 
@@ -100,7 +101,7 @@ def _terms(block: Block) -> Iterator[Likeness]:
     square = block.analytic.shape[0] == block.analytic.shape[1] and np.count_nonzero(n) > 2
     if not square or abs(block.numeric - np.diag(n)).max() > 1e-6 * abs(n).max():
         return
-    x, y = [np.asarray(t.array, np.float64).reshape(-1) for t in (block.x, block.y)]
+    x, y = [host(t.array).astype(np.float64).reshape(-1) for t in (block.x, block.y)]
     made = {"1": x * 0 + 1, "x": x, "y": y, "x²": x * x, "y²": y * y, "x y": x * y}
     for name, v in made.items():
         c = _multiple(n - a, v)
@@ -175,7 +176,7 @@ def _cut(block: Block, again: Callable[[], Case]) -> Likeness | None:
             found = rows(case, case.outputs[block.output])[place]
     except TinygradError:
         return None
-    gap = abs(np.asarray(found, np.float64).T - block.numeric)
+    gap = abs(host(found).astype(np.float64).T - block.numeric)
     if not (gap <= 1e-4 * max(abs(block.numeric).max(), 1e-12)).all():
         return None
     return Likeness("detached term", f"a term is cut off: {'; '.join(watcher.places)}")

@@ -5,7 +5,6 @@ The program is run while it is written, so that only what needs it is broadcast 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from ..errors import ArgumentError, GradError
 from ..tensor import Tensor
 from . import meaning
 from .script import Script
-from .tape import Tape, called, checked
+from .tape import Tape, called, checked, variables
 from .watched import Recording
 from .writer import Writer
 
@@ -66,7 +65,7 @@ def to_source(
     ArgumentError for an op whose docstring has no formula. The script's `loss` and `gradients`
     (by the names of the model's parameters, or of your variables) are those of loss.backward().
     """
-    known = dict(sys._getframe(1).f_locals)
+    known = variables()
     if not isinstance(loss, Tensor) and callable(loss):
         loss, record, own = called(loss, inputs)
         known = {**known, **own}

@@ -4,6 +4,7 @@ leaves, and the arrays in them."""
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -67,10 +68,27 @@ class Everything(Recording):
         return pull(node, g, *rest)
 
 
+def variables(depth: int = 1) -> dict[str, Any]:
+    """The variables of a caller, those with a leading underscore last: a notebook's _ is its last
+    result, which has a better name."""
+    found = sys._getframe(depth + 1).f_locals
+    return dict(sorted(found.items(), key=lambda pair: pair[0].startswith("_")))
+
+
+def check_context(model: Any, record: Any) -> None:
+    """ArgumentError for what is no model, or no recording."""
+    if model is not None and not isinstance(model, Module):
+        raise ArgumentError(f"expected a model, got {type(model).__name__}", "an nn.Module")
+    if record is not None and not isinstance(record, Recording):
+        came = type(record).__name__
+        raise ArgumentError(f"expected a recording, got {came}", "with study.record() as r:")
+
+
 def checked(loss: Any) -> Tensor:
     """The loss, or an error that says what is wrong with it."""
     if not isinstance(loss, Tensor):
-        raise ArgumentError(f"expected a tensor that was computed, got {type(loss).__name__}")
+        fix = "the sum of several losses" if isinstance(loss, (list, tuple)) else None
+        raise ArgumentError(f"expected a tensor that was computed, got {type(loss).__name__}", fix)
     if loss.node is None or loss.node.op is None:
         raise GradError(
             "expected a loss that was computed from what needs a gradient; this has no history",
@@ -85,6 +103,7 @@ class Tape:
     def __init__(
         self, loss: Tensor, model: Any, recording: Recording | None, known: dict[str, Any]
     ) -> None:
+        check_context(model, recording)
         at_work = [o for o in state.observers if isinstance(o, Recording)]
         recording = recording or (at_work[-1] if at_work else None)
         self.loss = loss
@@ -117,10 +136,8 @@ class Tape:
             for name, p in root.named_parameters():
                 if p.node is not None:
                     found.setdefault(p.node, f"{prefix}.{name}" if prefix else name)
-        for name, t in self.known.items():
-            if t.is_leaf and t.node is not None:
-                found.setdefault(t.node, name)
-        for node, name in names(self.loss).items():
+        own = [(t.node, n) for n, t in self.known.items() if t.is_leaf and t.node is not None]
+        for node, name in [*own, *names(self.loss).items()]:
             while node not in found and name in found.values():
                 name += "_"
             found.setdefault(node, name)

@@ -14,11 +14,23 @@ from ..autograd.anomaly import modules_at_work
 from ..autograd.graph import history
 from ..autograd.mode import state
 from ..backend import storage
+from ..errors import ArgumentError
 from ..nn.dropout import _Dropout
+from ..nn.module import Module
 from ..nn.normalization import _RunningNorm
 from ..tensor import Node, Tensor, wrap
 from .findings import Finding, Report, here
-from .lint_state import Subject, listed, modes, paces, ratio, stale, strangers, unreached
+from .lint_state import (
+    Subject,
+    dropped,
+    listed,
+    modes,
+    paces,
+    ratio,
+    stale,
+    strangers,
+    unreached,
+)  # fmt: skip
 from .lint_tape import host, made_by, tape_findings
 
 KEPT = 3  # old losses that may live on: the last one, the best one, ...
@@ -28,20 +40,32 @@ class watch:
     """`with watch(model, optimizer) as report:` around a training loop.
 
     The report fills while the loop runs and is complete after it. The optimizer's step() is
-    wrapped inside the block. `optimizer` may be a list. Slow: every step is looked at.
+    wrapped inside the block. `optimizer` may be a list; `watch(loop)` takes what has a model and an
+    optimizer, as a Trainer. Slow: every step is looked at. ArgumentError without an optimizer.
     """
 
-    def __init__(self, model: Any, optimizer: Any) -> None:
+    def __init__(self, model: Any, optimizer: Any = None) -> None:
+        if optimizer is None and not isinstance(model, Module):
+            model, optimizer = parts_of(model)
         self.subject = Subject(model, optimizer)
+        if not self.subject.optimizers:
+            raise ArgumentError("expected an optimizer to follow", "watch(model, optimizer)")
         self.report = Report(steps=0)
         self.last: int | None = None  # the node that the running walk visited last
         self.depth = 0  # rules at work
+        self.root: weakref.ref[Node] | None = (
+            None  # of the running walk, until it comes to a parameter
+        )
+        self.held: list[Finding] = []  # what was seen of its tape
+        self.own: set[Node] = set()  # the parameters' nodes
         self.roots: list[weakref.ref[Node]] = []  # of the losses so far
         self.moved: dict[str, list[float]] = {}  # |update| / |w|, step by step
         self.empty: set[Tensor] = set()  # began at 0: every step of theirs is large at first
         self.reached: set[Tensor] = set()
         self.waiting: set[Node] = set()  # parameters without a new gradient since their step
-        self.suspects: dict[Node, str] = {}  # those whose new gradient came on top of the old one
+        # Those whose new gradient may come on top of the old one: the line, and the old gradient.
+        self.suspects: dict[Node, tuple[str, Any, int]] = {}
+        self.arrived: set[Node] = set()  # parameters that some rule had a gradient for
         self.named: dict[Tensor, str] = {}
 
     # ---- around the loop
@@ -63,8 +87,9 @@ class watch:
                 optimizer.__dict__["step"] = step
         self.add(strangers(self.subject, self.place))
         if self.report.steps:
-            names = [n for p, n in self.subject.expected() if p not in self.reached]
-            self.add(unreached(names, self.place))
+            missing = [(p, n) for p, n in self.subject.expected() if p not in self.reached]
+            self.add(unreached([n for p, n in missing if p.node not in self.arrived], self.place))
+            self.add(dropped([n for p, n in missing if p.node in self.arrived], self.place))
             typical = {n: median([m for m in r if m] or [0.0]) for n, r in self.moved.items()}
             self.add(paces(typical, self.place))
 
@@ -108,48 +133,61 @@ class watch:
             self.mislabelled(op, args, attrs)
             raise
 
-    def backward(self, pull: Any, node: Node, g: Any, *rest: Any) -> Any:
+    def backward(self, pull: Any, node: Node, g: Any, graph: Any, needs: Any) -> Any:
         if self.depth == 0:
             if self.last is None or node.id <= self.last:
-                self.begins(node)
+                self.root, self.held = weakref.ref(node), list(self.begins(node))
             self.last = node.id
-            self.arriving(node)
+            self.arriving([p for p, asked in zip(node.parents, needs) if p is not None and asked])
         self.depth += 1
         try:
-            return pull(node, g, *rest)
+            return pull(node, g, graph, needs)
+        except RuntimeError:
+            self.trains()
+            raise
         finally:
             self.depth -= 1
 
-    def begins(self, root: Node) -> None:
+    def begins(self, root: Node) -> Iterator[Finding]:
         """A walk begins: the tape is complete, and nothing of it freed."""
         self.named = self.subject.named()
-        own = {p.node for p in self.named}
-        if not any([p in own for n in history(wrap(None, root)) for p in n.parents]):
+        self.own = {p.node for p in self.named if p.node is not None}
+        if not any([p in self.own for n in history(wrap(None, root)) for p in n.parents]):
             return  # somebody else's, as of a gradient check on the way
         first = not self.report.steps and self.subject.untrained()
-        self.add(tape_findings(root, first), step=True)
-        self.add(modes(self.subject, self.place), step=True)
-        self.add(stale(root, self.named), step=True)
+        yield from tape_findings(root, first)
+        yield from modes(self.subject, self.place)
+        yield from stale(root, self.named)
         alive = [r for r in self.roots if r() is not None]
         if len(alive) > KEPT:
             text = f"the graphs of {len(alive)} earlier losses are still there"
-            self.add([Finding("TG005", text, root.where(), {"alive": len(alive)})], step=True)
-        self.roots = [*alive, weakref.ref(root)]
+            yield Finding("TG005", text, root.where(), {"alive": len(alive)})
 
-    def arriving(self, node: Node) -> None:
+    def trains(self) -> None:
+        """The walk asks for a parameter's gradient: what was seen of its tape counts. A gradient of
+        the inputs alone is no training."""
+        self.add(self.held, step=True)
+        if self.root is not None:
+            self.roots = [*[r for r in self.roots if r() is not None], self.root]
+        self.root, self.held = None, []
+
+    def arriving(self, parents: list[Node]) -> None:
         """Does a parameter's first gradient since its optimizer's step find the old one?"""
-        for p in node.parents:
-            if p is None or not (p in self.waiting or p in self.suspects):
-                continue
+        leaves = {p for p in parents if p.op is None}
+        self.arrived |= leaves
+        if self.root is not None and leaves & self.own:
+            self.trains()
+        for p in [p for p in parents if p in self.waiting or p in self.suspects]:
             self.waiting.discard(p)
             if p.grad is not None and host(p.grad.array).any():
-                self.suspects.setdefault(p, here())
+                self.suspects.setdefault(p, (here(), p.grad.array, sums(p.grad)))
             else:
                 self.suspects.pop(p, None)
 
     def unzeroed(self, own: list[Tensor]) -> Iterator[Finding]:
         """TG001: the step about to be taken has the gradient of the step before in it."""
-        places = {p: self.suspects.pop(p.node) for p in own if p.node in self.suspects}
+        found = {p: self.suspects.pop(p.node) for p in own if p.node in self.suspects}
+        places = {p: at for p, (at, *old) in found.items() if added_to(p.grad, *old)}
         if places:
             names = [self.named.get(p, "a parameter") for p in places]
             text = f"backward() adds to the gradient of the step before, in {listed(names)}"
@@ -179,3 +217,28 @@ class watch:
             numbers = {"least": int(found.min()), "most": int(found.max()), "classes": x.shape[-1]}
             place = storage.line_of(storage.user_place())
             self.add([Finding("TG007", text, place, numbers)], step=True)
+
+
+def parts_of(loop: Any) -> tuple[Any, Any]:
+    """The model and the optimizer of a training loop, such as a Trainer."""
+    optimizer = getattr(loop, "optimizer", None)
+    if optimizer is None and hasattr(loop, "create_optimizer"):
+        optimizer = loop.create_optimizer()
+    if optimizer is None:
+        raise ArgumentError(
+            f"expected a model and an optimizer, or a loop that has both, got {type(loop).__name__}"
+        )
+    return getattr(loop, "model", None), optimizer
+
+
+def sums(grad: Tensor) -> int:
+    """How many backward passes were added to a gradient."""
+    last = storage.last_write(grad.array)
+    return 0 if last is None else last.sums
+
+
+def added_to(grad: Tensor | None, array: Any, before: int) -> bool:
+    """Whether a backward pass was added to an old gradient: ta.grad() looks alike on its way."""
+    if grad is None:
+        return False
+    return grad.node is not None or (grad.array is array and sums(grad) > before)

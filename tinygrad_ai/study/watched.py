@@ -18,7 +18,7 @@ from ..autograd.graph import history, tensors
 from ..autograd.mode import recording, state
 from ..autograd.outputs import PICK
 from ..backend import storage
-from ..errors import GradError
+from ..errors import GradError, InplaceError
 from ..hooks import RETAIN
 from ..tensor import Node, Tensor
 
@@ -77,10 +77,18 @@ class Recording:
 @contextmanager
 def observing(observer: Any) -> Iterator[Any]:
     """Puts an observer at the door inside the block."""
-    before = state.observers
-    state.observers = (*before, observer)
-    try:
+    with only(*state.observers, observer):
         yield observer
+
+
+@contextmanager
+def only(*observers: Any) -> Iterator[None]:
+    """These observers and no others inside the block: what a tool computes for itself is nobody's
+    training step, and no call of the user's."""
+    before = state.observers
+    state.observers = observers
+    try:
+        yield
     finally:
         state.observers = before
 
@@ -162,10 +170,14 @@ def taken_apart(loss: Tensor, gradient: Tensor | None = None) -> Backward:
     that a backward pass has freed is a GraphFreedError.
     """
     walk = _Quiet()
-    with recording(False), observing(walk):
+    with recording(False), only(walk):
         seed = _seed(loss, gradient, False)
         walk.start(loss.node, seed)  # type: ignore[arg-type]
-        walk.run(None)
+        try:
+            walk.run(None)
+        except InplaceError as error:
+            fix = f"look before optimizer.step() changes the parameters; else {error.fix}"
+            raise InplaceError(error.message, fix) from None
     return Backward(walk.pulls, walk.leaves)
 
 

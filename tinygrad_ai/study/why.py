@@ -3,7 +3,6 @@ numbers and the user's line."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,14 +10,18 @@ import numpy as np
 
 from ..autograd.graph import needed_for
 from ..autograd.mode import recording, state
+from ..backend import storage
+from ..backend.dtypes import is_floating
 from ..errors import ArgumentError, GraphFreedError
+from ..nn.module import Module
+from ..optim.optimizer import Optimizer
 from ..tensor import Node, Tensor
 from . import meaning, why_flow, why_values
 from .causes import Cause
-from .tape import Tape, checked
+from .tape import Tape, check_context, checked, variables
 from .watched import Backward, Recording, taken_apart
 
-SUMMED = 3  # writes to a gradient that clipping and unscaling do not explain
+SUMMED = 3  # backward passes that were added to a gradient: fewer may be meant
 FEW, MANY = 1e-3, 1e3  # from the last layer to this one: vanishing, exploding
 
 
@@ -27,7 +30,8 @@ class Why:
     """What is wrong with a gradient, and the causes that were found, most likely first."""
 
     name: str
-    symptom: str  # none, zero, nan, infinite, exploding, vanishing, summed, unused, or healthy
+    # none, zero, mostly zero, nan, infinite, exploding, vanishing, summed, not-optimized, healthy
+    symptom: str
     norm: float | None
     causes: list[Cause] = field(default_factory=list)
     note: str = ""
@@ -37,6 +41,8 @@ class Why:
         lines = [f"the gradient of {self.name}: {self.symptom}{size}"]
         lines += [f"  {i}. {cause}" for i, cause in enumerate(self.causes, 1)]
         return "\n".join([*lines, *([f"  {self.note}"] if self.note else [])])
+
+    __repr__ = __str__
 
     def __rich__(self) -> Any:
         from rich.table import Table
@@ -86,24 +92,31 @@ def why(
     Give it the loss, before loss.backward() or after backward(retain_graph=True); it walks the
     tape with copies and changes nothing. Within `with study.record():`, or given what that wrote
     down, it also finds where a path was cut, and takes the last number as the loss. With an
-    optimizer it asks whether that has the tensor. A gradient in which nothing was found is
-    "healthy". ArgumentError for what is no tensor, GradError for a loss without history.
+    optimizer, or a list, it asks whether that has the tensor. A gradient in which nothing was found
+    is "healthy". ArgumentError for what is no tensor; without a recording, GradError for a loss
+    without history.
     """
     if not isinstance(tensor, Tensor):
         raise ArgumentError(f"expected a tensor, got {type(tensor).__name__}")
-    if optimizer is not None and not hasattr(optimizer, "param_groups"):
-        raise ArgumentError(f"expected an optimizer, got {type(optimizer).__name__}", "loss=loss")
-    known = dict(sys._getframe(1).f_locals)
+    optimizers = optimizer if isinstance(optimizer, (list, tuple)) else [optimizer]
+    for one in optimizers if optimizer is not None else []:
+        if not isinstance(one, Optimizer):
+            raise ArgumentError(f"expected an optimizer, got {type(one).__name__}", "loss=loss")
+    check_context(model, record)
+    known = variables()
     at_work = [o for o in state.observers if isinstance(o, Recording)]
     record = record or (at_work[-1] if at_work else None)
-    loss = checked(loss) if loss is not None else last_number(record)
+    if loss is None:
+        loss = last_number(record)
+    elif record is None or not isinstance(loss, Tensor):
+        loss = checked(loss)
     case = Case(tensor, loss, None, record)
-    if loss is not None:
+    if loss is not None and loss.node is not None:
         case.tape = Tape(loss, model, record, known)
         walked(case)
     with np.errstate(all="ignore"), recording(False):
         found = judged(case, name_of(case, known, model))
-        own = optimizer_causes(case, optimizer)
+        own = optimizer_causes(case, optimizers if optimizer is not None else [])
     if own and found.symptom == "healthy":
         found.symptom = own[0].code
     found.causes = sorted([*found.causes, *own], key=lambda c: -c.score)
@@ -111,9 +124,10 @@ def why(
 
 
 def last_number(record: Recording | None) -> Tensor | None:
-    """The last result of a recording that can be a loss."""
-    outs = [t for call in (record.calls if record else []) for t in call.outputs]
-    return next((t for t in reversed(outs) if t.array.size == 1 and t.node is not None), None)
+    """The last result of a recording that can be a loss, if possible one with a history."""
+    outs = [t for call in reversed(record.calls if record else []) for t in call.outputs]
+    numbers = [t for t in outs if t.array.size == 1 and is_floating(t.array.dtype)]
+    return next((t for t in numbers if t.node is not None), numbers[0] if numbers else None)
 
 
 def walked(case: Case) -> None:
@@ -135,14 +149,20 @@ def kept(t: Tensor) -> Any:
 
 def name_of(case: Case, known: dict[str, Any], model: Any) -> str:
     tensor = case.tensor
-    if model is not None:
-        named = {id(p): n for n, p in model.named_parameters()}
-        if id(tensor) in named:
-            return named[id(tensor)]
+    for one in [model] if model is not None else []:
+        for name, p in one.named_parameters():
+            if p is tensor:
+                return name
     if case.tape is not None and tensor.node in case.tape.names:
         return case.tape.names[tensor.node]
-    found = next((n for n, v in known.items() if v is tensor), None)
-    return found or f"a tensor of shape {tuple(tensor.shape)}"
+    for name, value in known.items():
+        if value is tensor:
+            return name
+        if isinstance(value, Module):
+            inside = [n for n, p in value.named_parameters() if p is tensor]
+            if inside:
+                return f"{name}.{inside[0]}"
+    return f"a tensor of shape {tuple(tensor.shape)}"
 
 
 def judged(case: Case, name: str) -> Why:
@@ -152,14 +172,17 @@ def judged(case: Case, name: str) -> Why:
         return Why(name, "none", None, why_flow.causes_of_none(case))
     g = meaning.host(g[0] if type(g) is tuple else g).astype(np.float64)
     norm = float(np.sqrt(np.sum(g * g)))
+    if not g.size:
+        return Why(name, "zero", norm, [Cause("empty", "it has no elements", 1.0)])
     if not np.isfinite(g).all():
         symptom = "nan" if np.isnan(g).any() else "infinite"
         return finished(case, Why(name, symptom, norm, why_values.not_finite(case)))
     if not g.any():
         return finished(case, Why(name, "zero", norm, why_values.zero(case)))
-    writes = case.tensor.grad._version if kept(case.tensor) is not None else 0  # type: ignore
-    if writes >= SUMMED:
-        return Why(name, "summed", norm, [not_zeroed(case, writes)])
+    stored = kept(case.tensor)
+    last = None if stored is None else storage.last_write(stored)
+    if last is not None and last.sums >= SUMMED:
+        return Why(name, "summed", norm, [not_zeroed(last.sums)])
     return by_size(case, name, norm, float(np.mean(g == 0)))
 
 
@@ -175,12 +198,13 @@ def finished(case: Case, found: Why) -> Why:
 def by_size(case: Case, name: str, norm: float, zeros: float) -> Why:
     """Exploding, vanishing, partly dead, or healthy."""
     chain = why_values.gain(case)
+    first = chain.numbers["first"] if chain else 0.0  # the last layer's, before any gain
     dead = [c for c in why_values.activations(case) if c.code == "dead"] if zeros > 0.5 else []
     dead = [c for c in dead if c.numbers["share"] > 0.9]
-    if chain is not None and chain.numbers["total"] > MANY:
+    if chain is not None and chain.numbers["total"] > MANY and norm > first:
         chain.score, chain.code = 0.8, "exploding"
         return Why(name, "exploding", norm, [chain, *why_values.amplified(case)])
-    if chain is not None and chain.numbers["total"] < FEW:
+    if chain is not None and chain.numbers["total"] < FEW and norm < first:
         chain.code = "vanishing"
         full = [c for c in why_values.activations(case) if c.numbers["share"] > 0.5]
         return Why(name, "vanishing", norm, [*full, chain])
@@ -189,26 +213,20 @@ def by_size(case: Case, name: str, norm: float, zeros: float) -> Why:
     return Why(name, "mostly zero" if dead else "healthy", norm, dead)
 
 
-def not_zeroed(case: Case, writes: int) -> Cause:
-    text = f"not zeroed for {writes} steps: {writes + 1} backward passes are summed in .grad"
-    return Cause(
-        "not-zeroed",
-        text,
-        0.9,
-        {"steps": writes},
-        fix="optimizer.zero_grad() before each, unless several batches are to be summed",
-    )
+def not_zeroed(steps: int) -> Cause:
+    text = f"not zeroed for {steps} steps: each backward pass was added to what .grad had"
+    fix = "optimizer.zero_grad() before each, unless several batches are to be summed"
+    return Cause("not-zeroed", text, 0.9, {"steps": steps}, fix=fix)
 
 
-def optimizer_causes(case: Case, optimizer: Any) -> list[Cause]:
+def optimizer_causes(case: Case, optimizers: Any) -> list[Cause]:
     """Whether an optimizer would change the tensor at all."""
-    if optimizer is None:
+    given = [p for one in optimizers for group in one.param_groups for p in group["params"]]
+    if not optimizers or any([p is case.tensor for p in given]):
         return []
-    given = [p for group in optimizer.param_groups for p in group["params"]]
-    if any([p is case.tensor for p in given]):
-        return []
-    kind = type(optimizer).__name__
+    names = [type(one).__name__ for one in optimizers]
+    kind = " and ".join(names) + (" have" if len(names) > 1 else " has")
     return [Cause(
-        "not-optimized", f"never given to the optimizer: {kind} has {len(given)} other tensors",
+        "not-optimized", f"never given to the optimizer: {kind} {len(given)} other tensors",
         0.3, {"others": len(given)}, fix="optimizer.add_param_group({'params': [tensor]})",
     )]  # fmt: skip
