@@ -144,7 +144,7 @@ def test_inputs_that_are_refused(folder: Path) -> None:
     with pytest.raises(RuntimeError, match=r"expected attention_mask \(2, 5\), got \(5, 2\)"):
         model(ids, attention_mask=ids.T)
     with pytest.raises(RuntimeError, match=r"expected input_ids \(batch, length\) of integers"):
-        model()
+        model(ids[0])
     model.config.problem_type = "multi_label_classification"
     with pytest.raises(TypeError, match="expects labels of 0.0 and 1.0, got int64"):
         model(ids, labels=ta.ones(2, 3, dtype=ta.int64))

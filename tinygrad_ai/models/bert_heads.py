@@ -43,11 +43,12 @@ class _WithHead(BertPreTrainedModel):
 
     def forward(
         self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None,
-        position_ids: Any = None, *, labels: Any = None, output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None, return_dict: bool | None = None,
+        position_ids: Any = None, inputs_embeds: Any = None, labels: Any = None, *,
+        output_hidden_states: bool | None = None, output_attentions: bool | None = None,
+        return_dict: bool | None = None,
     ) -> Any:  # fmt: skip
         found = self.bert(
-            input_ids, attention_mask, token_type_ids, position_ids,
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds,
             output_hidden_states=output_hidden_states, output_attentions=output_attentions,
             return_dict=True,
         )  # fmt: skip
@@ -140,6 +141,7 @@ class BertForMaskedLM(_WithHead):
     """A word for each place; labels of -100 do not count."""
 
     output = MaskedLMOutput
+    word_scores = "cls.predictions.decoder"
     tied = {
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",

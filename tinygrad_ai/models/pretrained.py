@@ -15,10 +15,11 @@ from .. import nn
 from ..backend import dtypes
 from ..errors import ArgumentError, CheckpointError
 from ..nn import init
-from ..serialization import save_large
-from .checkpoint import SINGLE, Plan, checked_folder, weight_files
+from .checkpoint import Plan, checked_folder, weight_files
 from .config import PretrainedConfig
 from .layers import Conv1D
+from .resizing import resize
+from .saving import bytes_of, save_weights
 
 logger = logging.getLogger("tinygrad_ai.models")
 
@@ -40,6 +41,9 @@ class PreTrainedModel(nn.Module):
     base_model_prefix = ""
     ignored_keys: tuple[str, ...] = ()  # patterns of buffers that old files carry
     tied: dict[str, str] = {}
+    word_table = ""  # the path of the table of words, in the model without its head
+    word_scores = ""  # the path of the layer that gives each word a score, if the model has one
+    main_input_name = "input_ids"
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__()
@@ -62,6 +66,39 @@ class PreTrainedModel(nn.Module):
     @property
     def device(self) -> Any:
         return next(self.parameters()).device
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """How many numbers there are to learn; tied ones count once."""
+        tables = {id(m.weight) for m in self.modules() if isinstance(m, nn.Embedding)}
+        return sum(
+            p.numel()
+            for p in self.parameters()
+            if (p.requires_grad or not only_trainable)
+            and not (exclude_embeddings and id(p) in tables)
+        )
+
+    # ---- the vocabulary
+
+    def get_input_embeddings(self) -> Any:
+        """The table with a vector for each word."""
+        return self.base_model.get_submodule(self.word_table)
+
+    def get_output_embeddings(self) -> Any:
+        """The layer that gives each word a score; None if the model has none."""
+        return self.get_submodule(self.word_scores) if self.word_scores else None
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, *, mean_resizing: bool = True
+    ) -> Any:
+        """Gives the vocabulary this size, as after `tokenizer.add_tokens`; returns the table.
+
+        New words are drawn closely around the mean of the old ones (Hewitt, 2021), or as a new
+        model's with mean_resizing=False; the last ones go if there are to be fewer. The parameters
+        are new ones: an optimizer is made afterwards.
+        """
+        if new_num_tokens is not None and new_num_tokens != self.config.vocab_size:
+            resize(self, new_num_tokens, mean_resizing)
+        return self.get_input_embeddings()
 
     def option(self, name: str, given: bool | None) -> bool:
         """What a call says, else the configuration."""
@@ -144,8 +181,15 @@ class PreTrainedModel(nn.Module):
         logger.log(*plan.report(cls.__name__, folder))
         return (model.eval(), plan.info()) if output_loading_info else model.eval()
 
-    def save_pretrained(self, save_directory: Any, **options: Any) -> None:
-        """Writes config.json and model.safetensors, whole or not at all; tied weights once."""
+    def save_pretrained(
+        self, save_directory: Any, *, max_shard_size: Any = "50GB", **options: Any
+    ) -> None:
+        """Writes config.json and model.safetensors, whole or not at all; tied weights once.
+
+        Weights of more than `max_shard_size` ("5GB", or bytes) become files of at most that size
+        and an index, as in transformers. What an earlier save left besides is removed.
+        """
+        most = bytes_of(max_shard_size)
         if options.pop("safe_serialization", True) is not True:
             raise ArgumentError("models are saved as safetensors, never pickled")
         if options:
@@ -158,7 +202,7 @@ class PreTrainedModel(nn.Module):
         state = self.state_dict()
         aliases = self.tied if self.config.tie_word_embeddings else {}
         kept = {name: t for name, t in state.items() if name not in aliases}
-        save_large(folder / SINGLE, kept, {"format": "pt"})
+        save_weights(folder, kept, most)
         self.config.save_pretrained(folder)
 
     def is_ignored(self, key: str) -> bool:
