@@ -190,6 +190,7 @@ def test_adapters_that_are_refused(tmp_path: Path) -> None:
     ):
         models.load_adapter(larger, tmp_path)
     assert not any(isinstance(m, LoRALinear) for m in larger.modules())
+    assert all(p.requires_grad for p in larger.parameters())
     close(larger(IDS).logits, logits)
     for changes, message in (
         ({"peft_type": "IA3"}, "only plain LoRA is known, not IA3"),

@@ -81,6 +81,8 @@ def test_fine_tuning_is_that_of_transformers(tmp_path: Path, tokenizer: Any) -> 
     np.testing.assert_allclose(losses(ours), expected, rtol=1e-5)
     for name, value in theirs.state_dict().items():
         np.testing.assert_allclose(mine.state_dict()[name].numpy(), value, rtol=0, atol=1e-5)
+    assert ours.state.total_flos == reference.state.total_flos > 1e6
+    assert ours.state.log_history[-1]["total_flos"] == ours.state.total_flos
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -103,3 +105,4 @@ def test_masked_text_is_resumed(tmp_path: Path, tokenizer: Any, workers: int) ->
         again = fresh()
         again.train(resume_from_checkpoint=str(tmp_path / "run" / f"checkpoint-{cut}"))
         assert same_weights(whole.model, again.model) and losses(whole) == losses(again)
+        assert again.state.total_flos == whole.state.total_flos > 0

@@ -157,6 +157,7 @@ class Trainer(Saving):
         self._event("on_step_begin")
         for number, inputs in enumerate(group, 1):
             self._add_loss(self.training_step(self.model, inputs, items).item())
+            self.state.total_flos += self.floating_point_ops(inputs)
             self.progress.batch += 1
             if number < len(group):
                 self._event("on_substep_end")
@@ -268,7 +269,7 @@ class Trainer(Saving):
         steps = self.state.global_step - first
         samples = plan.samples * steps / plan.max_steps
         metrics = speed("train", time.perf_counter() - start, samples, steps)
-        metrics["train_loss"] = loss
+        metrics["total_flos"], metrics["train_loss"] = self.state.total_flos, loss
         self.log(metrics)
         self._load_best_model()
         self._event("on_train_end")

@@ -280,6 +280,14 @@ class TrainerBase:
             return None
         return count_items(batches, self._shifts_labels)
 
+    def floating_point_ops(self, inputs: Any) -> float:
+        """About how many a batch takes, forward and backward: 6 for each token and each parameter
+        outside of the tables; 0 for a model that is none of ours. Made to be overridden."""
+        tokens = inputs.get(getattr(self.model, "main_input_name", "input_ids"))
+        if not isinstance(tokens, Tensor) or not hasattr(self.model, "num_parameters"):
+            return 0.0
+        return 6.0 * tokens.numel() * self.model.num_parameters(exclude_embeddings=True)
+
     # ---- places
 
     @property
