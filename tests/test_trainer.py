@@ -13,7 +13,7 @@ import pytest
 import tinygrad_ai as ta
 from tests.trainer_help import Rows, classifier, losses, same_weights, stacked, tagger, trainer
 from tinygrad_ai import nn
-from tinygrad_ai.errors import ArgumentError, DataError
+from tinygrad_ai.errors import ArgumentError, CheckpointError, DataError
 from tinygrad_ai.train import (
     EarlyStoppingCallback,
     ProgressCallback,
@@ -301,6 +301,28 @@ def test_save_model(tmp_path: Path) -> None:
     assert ta.equal(found["inner.weight"], run.model.inner.weight)
     args = json.loads((tmp_path / "training_args.json").read_text())
     assert args["learning_rate"] == 1e-2
+
+
+def test_metrics_are_printed_and_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trainer(tmp_path / "new")
+    run.log_metrics("eval", {"eval_loss": 0.123456, "eval_n": 3})
+    assert capsys.readouterr().out.splitlines() == [
+        "***** eval metrics *****", "  eval_loss = 0.1235", "  eval_n    = 3"
+    ]  # fmt: skip
+    run.save_metrics("eval", {"eval_loss": np.float64(0.123456)})
+    run.save_metrics("train", {"train_loss": 0.5})
+    run.save_metrics("test", {"test_loss": 0.25}, combined=False)
+    found = {p.name: json.loads(p.read_text()) for p in (tmp_path / "new").iterdir()}
+    both = {"eval_loss": 0.123456, "train_loss": 0.5}
+    assert found.pop("all_results.json") == both
+    assert found == {
+        "eval_results.json": {"eval_loss": 0.123456}, "train_results.json": {"train_loss": 0.5},
+        "test_results.json": {"test_loss": 0.25},
+    }  # fmt: skip
+    (tmp_path / "new" / "all_results.json").write_text("{")
+    with pytest.raises(CheckpointError, match="all_results.json is damaged"):
+        run.save_metrics("eval", {"eval_loss": 1.0})
+    assert json.loads((tmp_path / "new" / "eval_results.json").read_text()) != {"eval_loss": 1.0}
 
 
 def test_model_init_starts_anew_each_time(tmp_path: Path) -> None:

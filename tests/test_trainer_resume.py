@@ -48,6 +48,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 CASES: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.3},
+    "a log each epoch": {"logging_strategy": "epoch", "dropout": 0.3},
     "accumulation": {"gradient_accumulation_steps": 4, "dropout": 0.2, "logging_steps": 2},
     "drawn data": {"train_dataset": Noisy(), "data_collator": masking, "dropout": 0.3},
     "workers": {"train_dataset": Noisy(), "data_collator": masking, "dataloader_num_workers": 2},
