@@ -252,5 +252,5 @@ def test_folders_of_no_class(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"}))
     with pytest.raises(CheckpointError, match="expected model_type bert or gpt2, got 'llama'"):
         models.AutoModelForCausalLM.from_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match="huggingface-cli download"):
+    with pytest.raises(CheckpointError, match="hf download"):
         models.AutoConfig.from_pretrained("google-bert/bert-base-uncased")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..errors import ArgumentError, CheckpointError
+from ..serialization import existing_folder
 from .bert import BertConfig, BertModel
 from .bert_heads import (
     BertForMaskedLM,
     BertForSequenceClassification,
     BertForTokenClassification,
 )  # fmt: skip
-from .checkpoint import checked_folder
 from .config import CONFIG_NAME, PretrainedConfig, read_config
 from .gpt2 import GPT2Config, GPT2LMHeadModel, GPT2Model
 from .pretrained import PreTrainedModel
@@ -27,7 +27,7 @@ class AutoConfig:
 
     @staticmethod
     def from_pretrained(pretrained_model_name_or_path: Any, **changes: Any) -> Any:
-        folder = checked_folder(pretrained_model_name_or_path)
+        folder = existing_folder(pretrained_model_name_or_path, "a model")
         came = read_config(folder / CONFIG_NAME).get("model_type")
         if came not in CONFIGS:
             raise CheckpointError(

@@ -34,6 +34,7 @@ class BertConfig(PretrainedConfig):
         "intermediate_size",
     )  # fmt: skip
     sizes = (*needed, "max_position_embeddings", "type_vocab_size")
+    numbers = ("initializer_range", "layer_norm_eps")
     chances = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 
     def check(self) -> None:

@@ -12,6 +12,7 @@ from ..ops.create import zeros
 from ..ops.shape import reshape
 from .activations import ACTIVATIONS
 from .bert import BertConfig, BertModel, BertPreTrainedModel
+from .layers import check_tensor
 from .outputs import MaskedLMOutput, SequenceClassifierOutput, TokenClassifierOutput
 
 
@@ -62,6 +63,7 @@ class _WithHead(BertPreTrainedModel):
 
 def token_loss(logits: Any, labels: Any) -> Any:
     """The mean cross entropy over all places whose label is not -100."""
+    check_tensor("labels", labels)
     if tuple(labels.shape) != tuple(logits.shape[:-1]):
         raise ShapeError(f"expected labels {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}")
     return F.cross_entropy(reshape(logits, (-1, logits.shape[-1])), reshape(labels, (-1,)))
@@ -78,6 +80,7 @@ class BertForSequenceClassification(_WithHead):
     output, pooled = SequenceClassifierOutput, True
 
     def loss(self, logits: Any, labels: Any) -> Any:
+        check_tensor("labels", labels)
         whole = labels.dtype.kind in "iu"
         if self.config.problem_type is None:
             several = "single_label_classification" if whole else "multi_label_classification"

@@ -18,17 +18,6 @@ CONVERT = (
 )
 
 
-def checked_folder(path: Any) -> Path:
-    """The folder, or an error that says how to come by one."""
-    folder = Path(path)
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"{str(path)!r} is no folder on this machine, and nothing is downloaded here",
-            f"huggingface-cli download {path} --local-dir FOLDER, then from_pretrained('FOLDER')",
-        )
-    return folder
-
-
 def weight_files(folder: Path) -> list[SafetensorsFile]:
     """The files of a folder's weights: one, or those that an index lists."""
     if (folder / SINGLE).is_file():

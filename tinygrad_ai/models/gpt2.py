@@ -26,6 +26,7 @@ from .layers import (
     check_inputs,
     check_length,
     check_mask,
+    check_tensor,
     heads,
     joined,
 )  # fmt: skip
@@ -50,6 +51,7 @@ class GPT2Config(PretrainedConfig):
     }  # fmt: skip
     needed = ("vocab_size", "n_embd", "n_layer", "n_head")
     sizes = (*needed, "n_positions")
+    numbers = ("initializer_range", "layer_norm_epsilon")
     chances = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
     activation = "activation_function"
 
@@ -235,6 +237,7 @@ class GPT2LMHeadModel(GenerationMixin, GPT2PreTrainedModel):
 def next_loss(logits: Any, labels: Any, count: Any = None) -> Any:
     """The mean cross entropy of each place's scores with the label after it; labels of -100 do not
     count. With `count`, the sum over all places divided by it (parts of a larger batch)."""
+    check_tensor("labels", labels)
     if tuple(labels.shape) != tuple(logits.shape[:-1]):
         raise ShapeError(f"expected labels {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}")
     last = full((labels.shape[0], 1), -100, dtype=labels.dtype, device=labels.device)

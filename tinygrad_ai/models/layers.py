@@ -67,7 +67,15 @@ def attend(
     return matmul(weights, v), weights
 
 
+def check_tensor(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise ArgumentError(
+            f"expected {name} to be a tensor, got {type(value).__name__}", f"ta.tensor({name})"
+        )
+
+
 def check_mask(mask: Any, rows: int, keys: int) -> None:
+    check_tensor("attention_mask", mask)
     if tuple(mask.shape) != (rows, keys):
         raise ShapeError(
             f"expected attention_mask {(rows, keys)}, got {tuple(mask.shape)}",

@@ -15,7 +15,8 @@ from .. import nn
 from ..backend import dtypes
 from ..errors import ArgumentError, CheckpointError
 from ..nn import init
-from .checkpoint import Plan, checked_folder, weight_files
+from ..serialization import existing_folder
+from .checkpoint import Plan, weight_files
 from .config import PretrainedConfig
 from .layers import Conv1D
 from .resizing import resize
@@ -164,7 +165,7 @@ class PreTrainedModel(nn.Module):
         with `output_loading_info`. CheckpointError says what is wrong with a folder; a weight of
         another shape is one, unless `ignore_mismatched_sizes`: then it is drawn anew.
         """
-        folder = checked_folder(pretrained_model_name_or_path)
+        folder = existing_folder(pretrained_model_name_or_path, "a model")
         files = weight_files(folder)
         rest = _without_fixed(changes)
         if config is None:
