@@ -375,6 +375,17 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path, model.requires_grad_(False)).train()
     with pytest.raises(ArgumentError, match="max_steps says how long"):
         trainer(tmp_path, train_dataset=ta.data.IterableDataset())
+    for wrong, came in ((lambda seen: None, "NoneType"), (lambda seen: 3.0, "float")):
+        with pytest.raises(ArgumentError, match=f"compute_metrics to return a dict.*{came}"):
+            trainer(tmp_path, eval_dataset=Rows(), compute_metrics=wrong).evaluate()
+    with pytest.raises(ArgumentError, match="Trainer expects model to be a Module, got str"):
+        Trainer("bert", TrainingArguments(str(tmp_path)))
+    with pytest.raises(ArgumentError, match="args to be a TrainingArguments, got dict"):
+        Trainer(model, {"output_dir": str(tmp_path)})  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="expected output_dir to be a folder, .* is a file"):
+        (tmp_path / "file").write_text("mine")
+        trainer(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
     with pytest.raises(ArgumentError, match="metric_for_best_model is 'eval_f1', but the eval"):
         trainer(
             tmp_path, eval_dataset=Rows(), eval_strategy="epoch", metric_for_best_model="f1"
@@ -396,8 +407,11 @@ def test_a_model_without_a_loss_is_named(tmp_path: Path) -> None:
 
 def test_columns_that_nobody_takes(tmp_path: Path) -> None:
     rows = [{"text": ta.zeros(2)}] * 4
-    with pytest.raises(ArgumentError, match=r"no column of the data set \(text\)"):
+    with pytest.raises(ArgumentError, match=r"no column of the data set \(text\) but labels"):
         trainer(tmp_path, train_dataset=rows).train()
+    told = [{"text": "a", "label": 1}] * 4
+    with pytest.raises(ArgumentError, match=r"\(text, label\) but labels .*\n.*tokenizer\(texts\)"):
+        trainer(tmp_path, train_dataset=told).train()
     with pytest.raises(ArgumentError, match="sample 0 has neither"):
         trainer(tmp_path, train_sampling_strategy="group_by_length").train()
     assert sequential(rows)(ta.Generator()) == [0, 1, 2, 3]
