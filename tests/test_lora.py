@@ -13,6 +13,7 @@ import tinygrad_ai as ta
 from tests.hf_help import BERT, GPT2, close, tokens
 from tinygrad_ai import models, nn
 from tinygrad_ai.autograd.gradcheck import gradcheck
+from tinygrad_ai.errors import CheckpointError
 from tinygrad_ai.models.lora import LoRALinear
 
 IDS = ta.tensor(tokens())
@@ -103,6 +104,17 @@ def test_a_merged_model_is_saved_as_any_other(tmp_path: Path) -> None:
     again, info = kind.from_pretrained(tmp_path, dtype=ta.float64, output_loading_info=True)
     assert not any(info.values())
     close(again(IDS).logits, model(IDS).logits, tolerance=1e-12)
+
+
+def test_a_model_that_is_not_merged_is_not_loaded_without_its_additions(tmp_path: Path) -> None:
+    model = trained(models.add_lora(bert(), 4, targets=["query"]))
+    model.save_pretrained(tmp_path)
+    kind = models.BertForSequenceClassification
+    with pytest.raises(CheckpointError, match="query.lora_A.weight and others(.|\n)*merge_lora"):
+        kind.from_pretrained(tmp_path)
+    again = models.add_lora(kind(model.config).double().eval(), 4, targets=["query"])
+    again.load_state_dict(ta.load(tmp_path / "model.safetensors"))  # what the error says
+    close(models.merge_lora(again)(IDS).logits, model(IDS).logits)
 
 
 @pytest.mark.parametrize("kind", ["bert", "gpt"])
