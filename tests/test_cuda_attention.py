@@ -325,6 +325,26 @@ def test_what_the_kernels_are_not_made_for(called: list[str]) -> None:
     assert "attention" not in called and "attention_grad" not in called
 
 
+def test_a_gpu_with_little_shared_memory(
+    called: list[str], compiled: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = {
+        dtype: compiled.attention_shared(getattr(compiled.Dtype, dtype), 128, 128)
+        for dtype in ("float32", "float64")
+    }
+    tile, words = 32, 2 * 129 + 2 * 129 + 2 * 32  # rows of q, k, g, v; two tiles of scores
+    assert shared == {"float32": 4 * tile * words, "float64": 8 * tile * words}
+    attributes = {"MaxSharedMemoryPerBlockOptin": 99 << 10}  # compute capability 8.6 and 8.9
+    monkeypatch.setattr(backend.on("cuda").xp.cuda.Device, "attributes", attributes)
+    for dtype in ("float64", "float32"):
+        called.clear()
+        x = ta.ones(2, 3, 128, device="cuda", dtype=getattr(ta, dtype), requires_grad=True)
+        y = F.scaled_dot_product_attention(x, x, x)
+        y.sum().backward()
+        np.testing.assert_allclose(y.detach().cpu().numpy(), 1, rtol=1e-6)
+        assert ("attention" in called) == ("attention_grad" in called) == (dtype == "float32")
+
+
 def test_gradients_without_memory_of_their_own(called: list[str]) -> None:
     q = ta.ones(2, 3, 4, device="cuda", requires_grad=True)
     F.scaled_dot_product_attention(q, q, q).sum().backward()  # strides of 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import os
+import threading
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from tests.cuda_entries import Recorded
 from tests.cuda_programs import module
 from tests.fakecupy.capture import capturing
 from tinygrad_ai import backend, nn
-from tinygrad_ai.backend import fused_cuda, fused_cuda_linear
+from tinygrad_ai.backend import capture, fused_cuda, fused_cuda_linear
 from tinygrad_ai.errors import ArgumentError, CaptureError, InplaceError, ShapeError
 
 ON_A_GPU = "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
@@ -291,6 +292,28 @@ def test_numbers_of_the_host(cuda: None) -> None:
     work(x)
     with pytest.raises(CaptureError, match="numbers of the host go to the GPU"):
         work(x)
+
+
+def test_a_capture_is_one_threads(cuda: None) -> None:
+    """A loader may prepare batches in its thread meanwhile."""
+    told: list[Any] = []
+
+    def beside() -> None:
+        told.append(capture.may_wait())
+        told.append(ta.tensor([1.0, 2.0]).sum().item())
+        told.append((fused_cuda_linear.choice.way, fused_cuda_linear.choice.cupy_may))
+
+    def step(x: Any) -> Any:
+        if not capture.may_wait():
+            thread = threading.Thread(target=beside)
+            thread.start()
+            thread.join()
+        return (x * 2).sum()
+
+    with fused_cuda_linear.products("ours"):
+        graphed = ta.cuda.make_graphed_step(step, [ta.ones(3, device="cuda")], warmup=1)
+        sums = [graphed(ta.ones(3, device="cuda")).item() for _ in range(3)]
+    assert told == [True, 3.0, ("auto", True)] and sums == [6, 6, 6]
 
 
 def test_a_capture_that_is_stopped(cuda: None) -> None:

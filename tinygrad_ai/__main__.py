@@ -16,6 +16,7 @@ COMMANDS = {
     "finetune": (".train.finetune", "teach a BERT to sort texts, from labelled examples"),
     "generate": (".train.generate", "continue a text with a GPT-2"),
     "gradcheck": (".study.gradcheck", "check derivatives numerically, of ops or of FILE.py:f"),
+    "profile": (".study.profile_command", "run FILE.py, and say where its time goes"),
     "graph": (".study.page.command", "draw the graph of a training run as a page"),
     "exercise": (".study.exercises.command", "write a rule for an op, and have it graded"),
     "quiz": (".study.exercises.quiz_command", "find the fault planted in a training run"),

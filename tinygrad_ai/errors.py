@@ -76,6 +76,10 @@ class CaptureError(TinygradError, RuntimeError):
     """A step that cannot be captured as a CUDA graph, or no longer fits the one it was."""
 
 
+class ProfileError(TinygradError, RuntimeError):
+    """A profile that is started inside another one, or read before its end."""
+
+
 class CheckpointError(TinygradError, RuntimeError):
     """A saved file or state that is damaged or does not fit."""
 

@@ -12,6 +12,10 @@ std::size_t attend_shared(const Attention<T> &s, int inner_tiles, int outer_tile
          (inner_tiles * step_of(s.inner) + outer_tiles * step_of(s.outer) + scores * tile);
 }
 
+template <class T> std::size_t attention_shared(const Attention<T> &s) {
+  return attend_shared(s, 2, 2, 2); // attend_grad_keys
+}
+
 template <class T> Status attention(const Attention<T> &s, void *stream) {
   if (too_wide(s))
     TRY(cudaErrorInvalidValue);
@@ -36,11 +40,12 @@ template <class T> Status attention_grad(const AttentionGrad<T> &p, void *worksp
                         attend_shared(f, 2, 2, 1), stream, p, both));
   auto keys = wide ? attend_grad_keys<T, 4> : attend_grad_keys<T, 2>;
   return launch_attention(keys, attend_threads<T>, f.lead.count * pieces(f.keys, tile),
-                          attend_shared(f, 2, 2, 2), stream, p, both);
+                          attention_shared(f), stream, p, both);
 }
 
 #define FOR(T)                                                                                     \
   template Status attention(const Attention<T> &, void *);                                         \
+  template std::size_t attention_shared(const Attention<T> &);                                     \
   template std::size_t attention_grad_space(const AttentionGrad<T> &);                             \
   template Status attention_grad(const AttentionGrad<T> &, void *, void *);
 

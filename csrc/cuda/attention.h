@@ -20,6 +20,8 @@ namespace cuda {
 constexpr int most_inner = 128; // numbers of a head; more are an error (cudaErrorInvalidValue)
 
 template <class T> Status attention(const Attention<T> &, void *stream);
+// Bytes of shared memory that a block asks for, in the pass that asks for most.
+template <class T> std::size_t attention_shared(const Attention<T> &);
 template <class T> std::size_t attention_grad_space(const AttentionGrad<T> &); // bytes
 template <class T> Status attention_grad(const AttentionGrad<T> &, void *workspace, void *stream);
 

@@ -3,6 +3,8 @@
 
 #pragma once
 
+#include <algorithm>
+
 #include "attention_launch.cuh"
 #include "attention_mma_grad.cuh"
 
@@ -26,6 +28,20 @@ template <class T, class F> Status by_choice(const Attention<T> &f, bool extra, 
 template <class T> bool too_large(const Attention<T> &f) { // the kernels count in int
   const index blocks = pieces(f.rows, 64) + pieces(f.keys, 64);
   return too_wide(f) || too_large(f.rows, f.keys, f.lead.count) || f.lead.count * blocks > most;
+}
+
+template <int D, bool EXTRA> constexpr std::size_t grad_keys_shared() {
+  using C = GradCut<D, EXTRA>;
+  return 2 * C::numbers(2) + 4 * C::BN * sizeof(float);
+}
+
+template <int D> constexpr std::size_t most_shared() {
+  return std::max(grad_keys_shared<D, true>(), grad_keys_shared<D, false>());
+}
+
+// The gradient of the keys is the pass that asks for most.
+template <class T> std::size_t shared_of(const Attention<T> &f) {
+  return f.inner <= 64 && f.outer <= 64 ? most_shared<64>() : most_shared<128>();
 }
 
 template <class Kind> Status attention_of(const Attention<typename Kind::Number> &f, void *stream) {
@@ -58,7 +74,7 @@ Status attention_grad_of(const AttentionGrad<typename Kind::Number> &p, void *wo
     PASS(launch_attention(queries, mma_threads, f.lead.count * pieces(f.rows, C::BM),
                           2 * C::numbers(2), stream, p, both));
     return launch_attention(keys, mma_threads, f.lead.count * pieces(f.keys, C::BM),
-                            2 * C::numbers(2) + 4 * C::BN * sizeof(float), stream, p, both);
+                            grad_keys_shared<D, EXTRA>(), stream, p, both);
   });
 }
 

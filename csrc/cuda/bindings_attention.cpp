@@ -115,6 +115,15 @@ index space_of(Dtype dtype, index count, index rows) {
   });
 }
 
+index shared_of(Dtype dtype, index inner, index outer) {
+  check_sizes({inner, outer});
+  return by_dtype(dtype, [&](auto *type) {
+    Attention<std::remove_pointer_t<decltype(type)>> p{};
+    p.inner = inner, p.outer = outer;
+    return static_cast<index>(attention_shared(p));
+  });
+}
+
 } // namespace
 
 void add_attention(py::module_ &m) {
@@ -149,6 +158,9 @@ void add_attention(py::module_ &m) {
   m.def("attention_grad_space", &space_of,
         "Bytes of workspace that attention_grad needs for `count` heads.", "dtype"_a, "count"_a,
         "rows"_a);
+  m.def("attention_shared", &shared_of,
+        "Bytes of shared memory that a block asks for, in the pass that asks for most.", "dtype"_a,
+        "inner"_a, "outer"_a);
   m.attr("most_inner") = most_inner;
 }
 

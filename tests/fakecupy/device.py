@@ -204,6 +204,7 @@ def make_cuda(cupy: ModuleType, world: World) -> dict[str, ModuleType]:
             world.getDeviceCount()
 
         compute_capability = "90"
+        attributes = {"MaxSharedMemoryPerBlockOptin": 232448}
         mem_info = property(lambda self: (MEMORY - world.pools[self.id].total, MEMORY))
 
     cuda, runtime = ModuleType("cupy.cuda"), ModuleType("cupy.cuda.runtime")

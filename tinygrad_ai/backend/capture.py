@@ -7,6 +7,7 @@ captured. A `Capture` remembers where each comes from, and brings all up to date
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,7 +16,15 @@ from ..errors import CaptureError
 
 CHANGING = ("lr", "initial_lr")
 AGAIN = "make a new graphed step"
-active: list[Capture] = []  # the capture under way, if there is one
+
+
+class Active(threading.local):
+    """The capture under way in this thread, if there is one: a loader's thread captures nothing."""
+
+    capture: Capture | None = None
+
+
+active = Active()
 
 
 class Capture:
@@ -152,29 +161,29 @@ class Stream:
 
 def may_wait() -> bool:
     """Whether values may be looked at: nobody waits for the GPU while a step is captured."""
-    return not active
+    return active.capture is None
 
 
 def reads(array: Any) -> None:
     """Notes an array that is copied from past the door of the ops: the graph will read it."""
-    if active:
-        active[-1].sources.append(array)
+    if active.capture:
+        active.capture.sources.append(array)
 
 
 def refuse_host() -> None:
     """CaptureError while a step is captured: a graph would repeat the numbers of that moment."""
-    if active:
+    if active.capture:
         raise CaptureError("numbers of the host go to the GPU", "make the tensor before the step")
 
 
 @contextmanager
 def capturing(be: Any) -> Iterator[Capture]:
     """Inside the block numbers are taken from the GPU."""
-    found = Capture(be)
-    active.append(found)
+    before, found = active.capture, Capture(be)
+    active.capture = found
     try:
         yield found
     finally:
-        active.remove(found)
+        active.capture = before
         for stream in found.streams.values():
             stream.close()

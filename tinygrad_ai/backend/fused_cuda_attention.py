@@ -1,8 +1,9 @@
 """Attention on a GPU: our kernels in the place of the plain ones, which keep a matrix of scores.
 
 Arrays may lie in any way that has whole steps, as heads do that a layer split from its rows. What
-the kernels are not made for (heads of more than 128 numbers, more than six leading dimensions,
-several dtypes, nothing to attend to) the plain entries do.
+the kernels are not made for (heads of more than 128 numbers, or that need more shared memory than
+the GPU has; more than six leading dimensions, several dtypes, nothing to attend to) the plain
+entries do.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ class Attention(Fused):
     """softmax(scale q kᵀ + bias) v and its gradients."""
 
     entries = ("attention", "attention_grad")
+
+    def __init__(self, be: Any, module: Any) -> None:
+        super().__init__(be, module)
+        self.shared: dict[int, int] = {}
 
     def stack(self, x: Any, shape: tuple[int, ...]) -> tuple[int, list[int]] | None:
         """Address and steps of x, seen in a shape it can be broadcast to; None if it cannot."""
@@ -45,12 +50,21 @@ class Attention(Fused):
         fits = k.shape == (*lead, keys, inner) and v.shape[:-2] == lead
         if dtype is None or not fits or max(inner, outer) > self.module.most_inner:
             return None
+        if self.module.attention_shared(dtype, inner, outer) > self.most_shared(q.device.id):
+            return None
         if keep is not None and keep.dtype.itemsize != 1:
             return None
         square = (*lead, rows, keys)
         wanted = [(q, q.shape), (k, k.shape), (v, v.shape), (bias, square), (keep, square)]
         stacks = [NOTHING if a is None else self.stack(a, shape) for a, shape in wanted]
         return None if None in stacks else (dtype, lead, stacks, (rows, keys, inner, outer))
+
+    def most_shared(self, device: int) -> int:
+        """Bytes of shared memory that a block of this GPU may ask for."""
+        if device not in self.shared:
+            attributes = self.be.xp.cuda.Device(device).attributes
+            self.shared[device] = int(attributes["MaxSharedMemoryPerBlockOptin"])
+        return self.shared[device]
 
     def beside(self, x: Any, *shape: int) -> Any:
         """A new array whose dimensions but the last lie in memory in the order of x's."""

@@ -8,6 +8,7 @@ product of some shape is asked for, each way computes it a few times, and the fa
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,35 +26,40 @@ from .native import flat
 WAYS = ("cupy", "ours", "hopper", "cublaslt")
 TURNS, LAUNCHES = 3, 4  # each way's turns when they are measured, and products in a turn
 
-_way = "auto"
-_cupy_may = True
+
+class Choice(threading.local):
+    """What is chosen in this thread: the way of products, and whether CuPy may multiply."""
+
+    way = "auto"
+    cupy_may = True
+
+
+choice = Choice()
 
 
 @contextmanager
 def products(way: str | bool) -> Iterator[None]:
     """Inside the block matrices are multiplied in one way, or by "auto" in the fastest one. What a
     way cannot do, CuPy does. True is "ours", False "cupy"."""
-    global _way
     chosen = {True: "ours", False: "cupy"}[way] if isinstance(way, bool) else way
     if chosen not in ("auto", *WAYS):
         raise ArgumentError(f"expected auto or one of {', '.join(WAYS)}, got {way!r}")
-    before, _way = _way, chosen
+    before, choice.way = choice.way, chosen
     try:
         yield
     finally:
-        _way = before
+        choice.way = before
 
 
 @contextmanager
 def capturable() -> Iterator[None]:
     """Inside the block nothing is multiplied by CuPy, which refuses it while a graph is captured:
     what is not so itself then, has the same numbers."""
-    global _cupy_may
-    before, _cupy_may = _cupy_may, False
+    before, choice.cupy_may = choice.cupy_may, False
     try:
         yield
     finally:
-        _cupy_may = before
+        choice.cupy_may = before
 
 
 class Product(NamedTuple):
@@ -98,9 +104,9 @@ class Linear(Fused):
         act: str | None = None, keep: bool = False,
     ) -> Any:  # fmt: skip
         """f(a b + bias), and a b + bias if it is to be kept, in the way that was chosen."""
-        way = "ours" if _way == "cupy" and not _cupy_may else _way
+        way = "ours" if choice.way == "cupy" and not choice.cupy_may else choice.way
         dtype = self.dtype(a, b, bias)
-        if dtype is None and (way == "ours" or not _cupy_may):
+        if dtype is None and (way == "ours" or not choice.cupy_may):
             dtype = self.dtype(a := flat(a), b := flat(b), bias)
         if way == "cupy" or dtype is None:
             return plain()
@@ -109,12 +115,12 @@ class Linear(Fused):
         tf32 = a.itemsize == 4 and precision.get_float32_matmul_precision() != "highest"
         kind = (getattr(self.module.Layout, layout), dtype, tf32, m, n, k)
         p = Product(a, b, bias, kind, act, keep, a.device.id)
-        if p.empty and _cupy_may and way == "auto":
+        if p.empty and choice.cupy_may and way == "auto":
             return plain()
         if way == "auto":
             return self.fastest(p, plain)
         found = getattr(self, way)(p)
-        if found is None and not _cupy_may:
+        if found is None and not choice.cupy_may:
             return self.ours(p)
         return plain() if found is None else found
 
@@ -126,7 +132,7 @@ class Linear(Fused):
             calls = {way: partial(getattr(self, way), p) for way in WAYS[1:]}
             rank = self.ranks[p.key] = self.measured({**calls, "cupy": plain})
         for way in rank or ():
-            if way == "cupy" and _cupy_may:
+            if way == "cupy" and choice.cupy_may:
                 return plain()
             found = None if way == "cupy" else getattr(self, way)(p)
             if found is not None:
@@ -254,7 +260,7 @@ class Linear(Fused):
     def matmul(self, plain: Any, a: Any, b: Any) -> Any:
         """CuPy's, where CuPy may: it refuses while a graph is captured."""
         real = a.dtype == b.dtype and str(a.dtype) in self.dtypes and min(a.ndim, b.ndim) >= 2
-        if not real or (_cupy_may and _way in ("auto", "cupy")):
+        if not real or (choice.cupy_may and choice.way in ("auto", "cupy")):
             return plain(a, b)
         if a.ndim == b.ndim == 2:
             return self.matrices(plain, a, b)

@@ -97,7 +97,8 @@ class Counter:
 
     def start(self, count: int) -> Start:
         """Where the next `count` numbers of up to 64 bits begin: two from each block."""
-        base = capture.active[-1].stream(self) if capture.active else 0
+        now = capture.active.capture
+        base = now.stream(self) if now else 0
         begin = Start(self.key, self.at, base)
         self.at = (self.at + (count + 1) // 2) % 2**64
         return begin

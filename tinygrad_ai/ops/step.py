@@ -6,7 +6,7 @@ from itertools import compress
 from typing import Any
 
 from .. import backend
-from ..backend import capture
+from ..backend.capture import active
 from ..errors import CaptureError
 from ..tensor import Tensor
 
@@ -21,27 +21,27 @@ def advance(steps: Tensor) -> int:
 def advance_all(steps: list[Tensor]) -> Any:
     """The same for several: a list of integers. While a step is captured it is an array in which
     the GPU counts."""
-    if capture.active:
-        return capture.active[-1].count([s.array for s in steps])
+    if active.capture:
+        return active.capture.count([s.array for s in steps])
     return [advance(s) for s in steps]
 
 
 def rate(group: dict[str, Any]) -> Any:
     """A group's learning rate; while a step is captured, the array where the GPU reads it."""
-    if capture.active:
-        return capture.active[-1].rate(lambda: float(group["lr"]))
+    if active.capture:
+        return active.capture.rate(lambda: float(group["lr"]))
     return group["lr"]
 
 
 def begin(optimizer: Any) -> None:
     """Every optimizer's step begins here: a captured one must be one that can be repeated."""
-    if capture.active:
-        capture.active[-1].note(optimizer)
+    if active.capture:
+        active.capture.note(optimizer)
 
 
 def fresh_state() -> None:
     """Called where an optimizer makes its state: in a captured step each replay would make it."""
-    if capture.active:
+    if active.capture:
         raise CaptureError(
             "the optimizer makes the state of a parameter that had no gradient in the steps before",
             "warmup=3, or a first step with every parameter in use",

@@ -19,6 +19,7 @@ NAMES = {  # each name, and the module it is in
     "likeness": "likeness",
     "lint": "lint",
     "parity": "parity",
+    "profile": "profile",
     "quiz": "exercises.quiz",
     "record": "watched",
     "taken_apart": "watched",
