@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tests.hf_help import (
     tokens,
     twins,
 )  # fmt: skip
-from tinygrad_ai import models
+from tinygrad_ai import models, text
 from tinygrad_ai.errors import ArgumentError, CheckpointError, ShapeError
 
 hf = library()
@@ -156,6 +157,33 @@ def test_a_crash_leaves_the_old_weights(tmp_path: Path, monkeypatch: pytest.Monk
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
+def test_files_of_two_saves_are_never_one_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash while the files of a save come to their place."""
+    from tinygrad_ai.models import saving
+
+    model = models.BertModel(models.BertConfig(**BERT))
+    model.save_pretrained(tmp_path, max_shard_size="40KB")
+    moved: list[Any] = []
+    move = saving.replace
+
+    def stopped(source: Any, target: Any) -> None:
+        moved.append(target)
+        if len(moved) == 2:
+            raise KeyboardInterrupt
+        move(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(saving, "replace", stopped)
+        model.save_pretrained(tmp_path, max_shard_size="40KB")
+    assert len(moved) == 2 and not list(tmp_path.glob(".saving*"))
+    with pytest.raises(CheckpointError, match="holds neither model.safetensors nor"):
+        models.BertModel.from_pretrained(tmp_path)
+    model.save_pretrained(tmp_path, max_shard_size="40KB")
+    models.BertModel.from_pretrained(tmp_path)
+
+
 def test_sizes_that_are_refused(tmp_path: Path) -> None:
     model = models.BertModel(models.BertConfig(**BERT))
     for size in ("5", "5PB", "big", 0, -1, 1.5, True, None, "0KB"):
@@ -244,6 +272,38 @@ def test_the_class_of_a_folder(tmp_path: Path, auto: str) -> None:
             getattr(models, auto).from_config(config)
     with pytest.raises(ArgumentError, match=f"fix: {auto}.from_pretrained"):
         getattr(models, auto)()
+
+
+def test_what_is_said_about_downloading_is_ignored(tmp_path: Path) -> None:
+    theirs_of("BertForSequenceClassification").save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+    said: dict[str, Any] = {
+        "cache_dir": "somewhere", "revision": "main", "token": None, "local_files_only": True,
+        "trust_remote_code": False, "force_download": True,
+    }  # fmt: skip
+    config = models.AutoConfig.from_pretrained(tmp_path, **said)
+    assert config == models.BertConfig.from_pretrained(tmp_path)
+    for kind in (models.AutoModelForSequenceClassification, models.BertForSequenceClassification):
+        assert kind.from_pretrained(tmp_path, device_map="cpu", **said).config == config
+    if importlib.util.find_spec("tokenizers"):
+        tokenizer = text.AutoTokenizer.from_pretrained(tmp_path, use_fast=True, **said)
+        assert tokenizer("a")["input_ids"] == [2, 5, 3]
+    with pytest.raises(ArgumentError, match="expected device_map to be one of"):
+        models.AutoModel.from_pretrained(tmp_path, device_map="auto")
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16", "float64"])
+def test_the_dtype_of_the_file(tmp_path: Path, kind: str) -> None:
+    if kind == "bfloat16":
+        pytest.importorskip("ml_dtypes", reason="the extra bfloat16 is not installed")
+    theirs = theirs_of("GPT2Model").to(getattr(torch, kind))
+    theirs.save_pretrained(tmp_path)
+    for options in ({"dtype": "auto"}, {"torch_dtype": "auto"}, {"torch_dtype": getattr(ta, kind)}):
+        ours = models.GPT2Model.from_pretrained(tmp_path, **options)
+        assert {str(p.dtype) for p in ours.parameters()} == {kind}
+    wide = models.GPT2Model.from_pretrained(tmp_path, dtype=ta.float64, torch_dtype=ta.float32)
+    assert wide.dtype == ta.float64
+    close(wide.wte.weight, theirs.wte.weight.double())
 
 
 def test_folders_of_no_class(tmp_path: Path) -> None:

@@ -175,6 +175,13 @@ def _umask() -> int:
     return mask
 
 
+# What Hugging Face's from_pretrained is told about downloading: a folder is there.
+FETCHING = {
+    "cache_dir", "code_revision", "force_download", "local_files_only", "proxies",
+    "resume_download", "revision", "token", "trust_remote_code", "use_auth_token",
+}  # fmt: skip
+
+
 def existing_folder(path: Any, content: str) -> Path:
     """The folder with a model or a tokenizer, or an error that says how to come by one."""
     if not isinstance(path, (str, os.PathLike)):

@@ -11,6 +11,7 @@ from ..errors import CheckpointError
 from ..serialization import SafetensorsFile
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+FLOATS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 CONVERT = (
     "in PyTorch: Model.from_pretrained(folder).save_pretrained(folder) of transformers, or "
@@ -48,6 +49,14 @@ def _shards(folder: Path) -> list[SafetensorsFile]:
         if key not in files[name].entries:
             raise CheckpointError(f"{INDEX} says that {name} holds {key}, which it does not")
     return list(files.values())
+
+
+def dtype_of(files: list[SafetensorsFile], asked: Any) -> Any:
+    """The dtype asked for; for "auto" that of the first tensor that has one of FLOATS."""
+    if not isinstance(asked, str) or asked != "auto":
+        return asked
+    kinds = [entry["dtype"] for file in files for entry in file.entries.values()]
+    return next((FLOATS[kind] for kind in kinds if kind in FLOATS), None)
 
 
 class Plan:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, CheckpointError
-from ..serialization import write_text
+from ..serialization import FETCHING, write_text
 from .activations import check_activation
 
 CONFIG_NAME = "config.json"
@@ -149,6 +149,7 @@ class PretrainedConfig:
         path = Path(folder)
         path = path / CONFIG_NAME if path.is_dir() else path
         values = read_config(path, cls)
+        changes = {k: v for k, v in changes.items() if k not in FETCHING}
         try:
             config = cls.from_dict(values)
         except (ValueError, TypeError, AttributeError) as error:

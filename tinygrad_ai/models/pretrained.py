@@ -15,8 +15,8 @@ from .. import nn
 from ..backend import dtypes
 from ..errors import ArgumentError, CheckpointError
 from ..nn import init
-from ..serialization import existing_folder
-from .checkpoint import Plan, weight_files
+from ..serialization import FETCHING, existing_folder
+from .checkpoint import Plan, dtype_of, weight_files
 from .config import PretrainedConfig
 from .layers import Conv1D
 from .resizing import resize
@@ -26,8 +26,8 @@ logger = logging.getLogger("tinygrad_ai.models")
 
 # What Hugging Face's from_pretrained takes and what is always so here.
 FIXED: dict[str, tuple[Any, ...]] = {
-    "attn_implementation": ("eager", "sdpa", None), "local_files_only": (True, False),
-    "low_cpu_mem_usage": (True, False), "use_safetensors": (True, None),
+    "attn_implementation": ("eager", "sdpa", None), "device_map": ("cpu", None),
+    "low_cpu_mem_usage": (True, False), "subfolder": ("", None), "use_safetensors": (True, None),
 }  # fmt: skip
 
 
@@ -155,15 +155,17 @@ class PreTrainedModel(nn.Module):
     def from_pretrained(
         cls, pretrained_model_name_or_path: Any, *args: Any,
         config: PretrainedConfig | None = None, ignore_mismatched_sizes: bool = False,
-        output_loading_info: bool = False, dtype: Any = None, **changes: Any,
+        output_loading_info: bool = False, dtype: Any = None, torch_dtype: Any = None,
+        **changes: Any,
     ) -> Any:  # fmt: skip
         """A model in evaluation mode with the weights of a folder (config.json, model.safetensors).
 
         Further keywords change the configuration (`num_labels=3`), or go to the model. Weights of
-        float16 and bfloat16 become `dtype` (the default dtype, unless given). What the file lacks
-        is drawn, what it has besides is left; both are logged, and returned as a second result
-        with `output_loading_info`. CheckpointError says what is wrong with a folder; a weight of
-        another shape is one, unless `ignore_mismatched_sizes`: then it is drawn anew.
+        float16 and bfloat16 become `dtype` (the default dtype, unless given; "auto": the file's;
+        `torch_dtype` is its older name). What the file lacks is drawn, what it has besides is left;
+        both are logged, and returned as a second result with `output_loading_info`.
+        CheckpointError says what is wrong with a folder; a weight of another shape is one, unless
+        `ignore_mismatched_sizes`: then it is drawn anew. What is said about downloading is ignored.
         """
         folder = existing_folder(pretrained_model_name_or_path, "a model")
         files = weight_files(folder)
@@ -173,6 +175,7 @@ class PreTrainedModel(nn.Module):
             of_config = {k: rest.pop(k) for k in list(rest) if k in known}
             config = cls.config_class.from_pretrained(folder, **of_config)
         _check_keywords(cls, rest)
+        dtype = dtype_of(files, torch_dtype if dtype is None else dtype)
         with init.skipped(), _default_dtype(dtype):
             model = cls(config, *args, **rest)
         model.tie_weights()
@@ -216,7 +219,7 @@ def _without_fixed(changes: dict[str, Any]) -> dict[str, Any]:
     for name, allowed in FIXED.items():
         if name in changes and changes[name] not in allowed:
             raise ArgumentError(f"expected {name} to be one of {allowed}, got {changes[name]!r}")
-    return {k: v for k, v in changes.items() if k not in FIXED}
+    return {k: v for k, v in changes.items() if k not in FIXED and k not in FETCHING}
 
 
 def _check_keywords(kind: type[PreTrainedModel], given: dict[str, Any]) -> None:

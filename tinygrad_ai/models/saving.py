@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import tempfile
+from os import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def save_weights(folder: Path, tensors: dict[str, Any], most: int) -> None:
             save_large(Path(scratch) / name, part, FORMAT)
         (folder / INDEX).unlink(missing_ok=True)
         for name in names:
-            os.replace(Path(scratch) / name, folder / name)
+            replace(Path(scratch) / name, folder / name)
     index = {
         "metadata": {
             "total_parameters": sum(t.numel() for t in tensors.values()),
