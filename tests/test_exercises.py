@@ -17,9 +17,10 @@ from tinygrad_ai.__main__ import main
 from tinygrad_ai.autograd import gradcheck
 from tinygrad_ai.errors import ArgumentError
 from tinygrad_ai.study import grade, lint, quiz, watch
+from tinygrad_ai.study.exercises import quiz_command
 from tinygrad_ai.study.exercises.catalogue import EXERCISES
 from tinygrad_ai.study.exercises.exercise import TRIALS, Exercise, trials
-from tinygrad_ai.study.exercises.faults import FAULTS
+from tinygrad_ai.study.exercises.faults import FAULTS, Fault
 from tinygrad_ai.study.exercises.grading import LearnerError
 from tinygrad_ai.study.exercises.quiz import HEALTHY, Quiz, healthy
 
@@ -134,7 +135,14 @@ def test_a_grade_has_the_worst_difference_and_its_index() -> None:
     assert "off by 1.5 at [2, 1]" in str(found)
     as_json = json.loads(json.dumps(found.to_dict()))
     assert as_json["verdict"] == "wrong" and as_json["parts"][0]["index"] == [2, 1]
-    assert grade("square", lambda g, y, x: np.full(x.shape, np.nan)).verdict == "wrong"
+
+
+def test_a_gradient_that_is_not_finite_is_said_and_is_json() -> None:
+    found = grade("square", lambda g, y, x: np.where(x > 0, 2 * g * x, np.nan))
+    assert found.verdict == "wrong"
+    assert "likely: NaN or infinity in 22 of 39 elements" in str(found)
+    (part,) = json.loads(json.dumps(found.to_dict(), allow_nan=False))["parts"]
+    assert part["written"] is None and part["difference"] is None and part["right"]
 
 
 def test_a_rule_may_be_written_with_tensors() -> None:
@@ -324,6 +332,12 @@ def test_the_quiz_command(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["quiz", "--seed", "4", "--reveal", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["fault"] == name and found["proof"] == proof and len(found["losses"]) == 2
+    burst = Fault("no zero_grad", "", "", lambda run: run.optimizer.param_groups[0].update(lr=1e30))
+    monkeypatch.setattr(quiz_command, "quiz", lambda seed: Quiz(seed, burst))
+    assert main(["quiz", "--seed", "4", "--json"]) == 0
+    text = capsys.readouterr().out
+    assert "NaN" not in text and json.loads(text)["losses"]["this run"][-1] is None
+    monkeypatch.undo()
     typed = io.StringIO(f"nonsense\n{name}\n")
     monkeypatch.setattr(typed, "isatty", lambda: True, raising=False)
     monkeypatch.setattr(sys, "stdin", typed)

@@ -18,7 +18,7 @@ from tinygrad_ai.autograd.op import REGISTRY
 from tinygrad_ai.errors import ArgumentError, GradError, GraphFreedError
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.ops.samples import SAMPLES
-from tinygrad_ai.study import explain, record
+from tinygrad_ai.study import explain, lint, profile, record
 
 
 @pytest.fixture
@@ -90,12 +90,23 @@ def test_nothing_is_changed(model: Any) -> None:
     loss.backward()
 
 
+def test_as_text_in_a_notebook(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There, too, str() gives the text and shows nothing by itself."""
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    loss, optimizer = loss_of(model), optim.SGD(model.parameters(), lr=0.1)
+    assert "2 linear" in str(explain(loss, model))
+    assert "finding" in str(lint(loss, model, optimizer))
+    with profile(model, optimizer, memory=True) as report:
+        loss.backward()
+    assert "linear" in str(report) and "peak" in str(report.memory)
+
+
 def test_text_markdown_and_page(model: Any) -> None:
     e = explain(loss_of(model), model)
     text = str(e)
     assert "gw to 3.weight: 2×4, norm" in text and "2 linear" in text and "\x1b" not in text
     marks = e.markdown()
-    assert r"\underset{2 \times 4}{g_{x}} = \underset{2 \times 2}{g} \, " in marks
+    assert r"\underset{2 \times 4}{g_{x}} = \underset{2 \times 2}{g} \mathbin{@} " in marks
     assert marks.count("$$") == 2 * sum([len(s.tex) for s in e.steps])
     for formula in re.findall(r"\$\$ (.*) \$\$", marks):
         assert formula.count("{") == formula.count("}")

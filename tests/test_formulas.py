@@ -13,8 +13,8 @@ from tinygrad_ai.autograd.op import REGISTRY, Op
 from tinygrad_ai.errors import ArgumentError
 from tinygrad_ai.ops.samples import SAMPLES
 from tinygrad_ai.study import meaning, vocabulary
-from tinygrad_ai.study.formula import definitions, expression
-from tinygrad_ai.study.formula_text import NAMES, latex, notation, numpy_code
+from tinygrad_ai.study.formula import definitions, expression, walk
+from tinygrad_ai.study.formula_text import NAMES, is_gradient, latex, notation, numpy_code
 from tinygrad_ai.tensor import wrap
 
 OPS = sorted(
@@ -121,6 +121,27 @@ def test_each_input_has_a_formula(name: str) -> None:
     for term in found.values():
         assert latex(term)
         assert expression(notation(term)) == term
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_names_of_gradients(name: str) -> None:
+    found = meaning.formulas(REGISTRY[name])
+    for term in found.values():
+        for part in [t.text for t in walk(term) if t.kind == "name" and t.text[0] == "g"]:
+            assert is_gradient(part) == (part != "g" and part in found), part
+
+
+@pytest.mark.parametrize(
+    ("text", "tex"),
+    [
+        ("a b @ c", r"a \, b \mathbin{@} c"),  # number by number is not as matrices
+        ("(a / b)²", r"\left(\frac{a}{b}\right)^{2}"),
+        ("-a / b", r"-\frac{a}{b}"),
+        ("grow gx", r"\mathrm{grow} \, g_{x}"),
+    ],
+)
+def test_latex(text: str, tex: str) -> None:
+    assert latex(expression(text)) == tex
 
 
 def test_a_lie_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

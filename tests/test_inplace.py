@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import tinygrad_ai as ta
+from tinygrad_ai.autograd.op import REGISTRY
 from tinygrad_ai.backend import storage
 
 torch = pytest.importorskip("torch", reason="PyTorch is the reference of these tests")
@@ -210,3 +211,12 @@ def test_setitem_shapes_and_types() -> None:
         x[0] = ta.ones(5)
     with pytest.raises(IndexError, match=r"cannot index a tensor of shape \(2, 3\)"):
         x[7] = 1.0
+
+
+def test_a_write_is_seen_through_windows() -> None:
+    h = ta.ones(1, 1, 8, requires_grad=True) * 1
+    y = REGISTRY["windows"](h, size=(3,), stride=(2,), dilation=(1,)) ** 3.0  # keeps the windows
+    with ta.no_grad():
+        h.zero_()
+    with pytest.raises(ta.errors.InplaceError, match="saved by pow"):
+        y.sum().backward()

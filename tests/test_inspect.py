@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 from typing import Any
 
@@ -72,6 +73,20 @@ def test_closed_forms_of_the_first_step() -> None:
     )
 
 
+FAMILY = {"Adam": {}, "Adam with amsgrad": {"amsgrad": True}, "AdamW": {"weight_decay": 0.0},
+          "Adamax": {}}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAMILY)
+def test_the_update_follows_from_the_hats(name: str) -> None:
+    w, optimizer = trained(name.split()[0], 3, lr=0.01, **FAMILY[name])
+    w.grad.mul_(1e-3)  # v falls, its maximum stays
+    found = optimizer.inspect(w)
+    below = found.state["exp_inf"] if name == "Adamax" else found.hats["v_hat"].sqrt() + 1e-8
+    expected = -0.01 * found.hats["m_hat"] / below
+    np.testing.assert_allclose(found.update.numpy(), expected.numpy(), rtol=2e-3, atol=1e-7)
+
+
 def test_the_ratio() -> None:
     w, sgd = trained("SGD", 0, lr=0.01)
     norms = [np.linalg.norm(v.detach().numpy()) for v in (w.grad, w)]
@@ -91,6 +106,23 @@ def test_it_says_it_all() -> None:
     told = found.to_dict()
     assert told["tensors"]["g"]["norm"] == pytest.approx(np.linalg.norm(found.g.numpy()), rel=1e-6)
     assert told["options"]["eps"] == 1e-8 and told["ratio"] == found.ratio
+    assert told["options"]["betas"] == (0.9, 0.999)
+
+
+def test_an_optimizer_that_counts_no_steps_says_none() -> None:
+    _, sgd = trained("SGD", 3, lr=0.1, momentum=0.9)
+    lines = str(sgd.inspect("weight")).splitlines()
+    assert lines[0].startswith("weight (4, 3): lr 0.1, |update|")
+    ends = [line.index("e", line.index(".")) for line in lines[2:]]  # momentum_buffer is long
+    assert len(set(ends)) == 1
+
+
+def test_numbers_that_are_not_finite_are_json_too() -> None:
+    w, adam = trained("Adam", 1)
+    w.grad.fill_(math.inf)
+    told = json.loads(json.dumps(adam.inspect("weight").to_dict(), allow_nan=False))
+    assert told["tensors"]["g"]["max"] is None and told["ratio"] is None
+    assert "nan" in str(adam.inspect("weight"))
 
 
 def test_mistakes() -> None:

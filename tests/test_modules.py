@@ -304,6 +304,17 @@ def test_sequential_and_lists() -> None:
         m[7]
 
 
+def test_what_is_assigned_again_keeps_its_place() -> None:
+    def changed(lib: Any) -> list[str]:
+        m = lib.nn.Sequential(lib.nn.Linear(4, 3), lib.nn.ReLU(), lib.nn.Linear(3, 2))
+        m[0] = lib.nn.Linear(4, 3, bias=False)
+        m[1] = lib.nn.Tanh()
+        m[2].weight = lib.nn.Parameter(lib.zeros(2, 3))
+        return [repr(m), *[name for name, _ in m.named_parameters()], *m.state_dict()]
+
+    assert changed(ta) == changed(torch)
+
+
 def test_shared_parameters_are_one() -> None:
     layer = nn.Linear(2, 2)
     m = nn.Sequential(layer, layer)
@@ -350,7 +361,7 @@ def test_attributes() -> None:
     ):
         m.wieght  # noqa: B018
     m.weight = nn.Parameter(ta.zeros(2, 2))
-    assert list(m._parameters) == ["bias", "weight"] and m.weight.sum().item() == 0
+    assert list(m._parameters) == ["weight", "bias"] and m.weight.sum().item() == 0
     m.extra = nn.Parameter(ta.ones(1))
     assert "extra" in m.state_dict()
     del m.extra

@@ -77,7 +77,13 @@ def test_the_items_of_an_mlp() -> None:
     linear = structure.items[3]
     assert [(i.name, i.source) for i in linear.inputs] == [("x", 0), ("w", 1), ("b", 2)]
     assert linear.shape == (4, 16) and linear.dtype == "float32"
-    assert linear.formula.startswith("y = f(z), z = x @ wᵀ + b; gz = g f'(z)")
+    assert linear.formula == (
+        "z = x⟨4×784⟩ @ w⟨16×784⟩ᵀ + b⟨16⟩; y⟨4×16⟩ = relu(z); gz = g⟨4×16⟩ relu'(z); "
+        "gw⟨16×784⟩ = gzᵀ @ x⟨4×784⟩; gb⟨16⟩ = gz"
+    )
+    steps = study.explain(loss, model, record=calls).steps
+    formulas = [structure.items[i].formula for i in structure.walk]
+    assert formulas == ["; ".join(step.formulas) for step in steps]
     assert linear.attrs == {"act": "'relu'"}
     assert structure.items[7].attrs["target"].startswith("int64 (4,)")
     assert re.search(r"test_page\.py:\d+$", linear.place) and "CrossEntropyLoss" in linear.code
@@ -231,12 +237,34 @@ def test_where_a_nan_comes_from() -> None:
     assert found.structures[0].items[1].name == "log"
     masked = study.graph((x + ta.tensor([0.0, -math.inf])).softmax(0).sum())
     assert masked.frames[0].origin is None  # minus infinity is a mask
+    with study.record() as calls:
+        hidden = x.masked_fill(ta.tensor([True, False]), -math.inf).softmax(0).sum()
+    assert study.graph(hidden, calls=calls).frames[0].origin is None
+    zero = ta.tensor([0.0, 1.0], requires_grad=True)
+    with study.record() as calls:
+        made = zero.log().softmax(0).sum()  # here it is none: log made it
+    frame = study.graph(made, calls=calls).frames[0]
+    assert frame.origin == (1, "forward") and frame.spoilt == [1]
+
+
+@pytest.mark.parametrize("scale", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_can_be_saved(scale: float, tmp_path: Path) -> None:
+    found = study.graph((ta.ones(2, requires_grad=True) * scale).sum())
+    found.history = [{"loss": 1.0}, {"loss": scale}]
+    word = {"nan": "NaN", "inf": "∞", "-inf": "-∞"}[str(scale)]
+    told = json.loads(found.save(tmp_path / "graph.json").read_text())
+    assert told["frames"][0]["loss"] == told["history"][1]["loss"] == word
+    for suffix in ("html", "svg", "dot", "mmd"):
+        found.save(tmp_path / f"graph.{suffix}")
+    assert found._repr_html_()
 
 
 def test_mistakes() -> None:
     x = ta.ones(2, requires_grad=True)
     with pytest.raises(ArgumentError, match="expected a tensor to start from, got float"):
         study.graph(1.0)
+    with pytest.raises(ArgumentError, match=r"expected the calls of record\(\), got int"):
+        study.graph(x.sum(), calls=3)
     with pytest.raises(ArgumentError, match="expected an nn.Module as the model, got int"):
         study.graph(x.sum(), 3)
     with pytest.raises(GradError, match="nothing to draw: this tensor is a leaf"):
@@ -315,6 +343,63 @@ def test_a_chain_is_straight_and_a_skip_goes_around() -> None:
     assert len({round(px) for px, _ in skip.points}) > 1
 
 
+def test_weights_do_not_bend_a_chain() -> None:
+    h = ta.ones(2, 2)
+    for _ in range(30):
+        h = (h @ ta.ones(2, 2, requires_grad=True)).tanh()
+    structure = study.graph(h.sum()).structures[0]
+    boxes, _ = picture(structure.levels, set())
+    places = {b.x for b in boxes if structure.items[int(b.name)].kind == "op"}
+    assert max(places) - min(places) < 1
+    check_picture(structure, set())
+
+
+def test_a_weight_of_many_uses_is_one_line_with_branches() -> None:
+    w, h = ta.ones(2, 2, requires_grad=True), ta.ones(2, 2)
+    for _ in range(40):
+        h = (h @ w).tanh()
+    structure = study.graph(h.sum()).structures[0]
+    level = structure.levels[0]
+    assert sum([len(row) for row in level.rows]) < 4 * len(structure.items)
+    check_picture(structure, set())
+    _, edges = picture(structure.levels, set())
+    (leaf,) = [i for i, item in enumerate(structure.items) if item.kind == "leaf"]
+    lines = [e for e in edges if e.source == leaf]
+    assert sorted([u for e in lines if e.arrow for u in e.users]) == [
+        k for k, item in enumerate(structure.items) if leaf in [i.source for i in item.inputs]
+    ]
+    ends = {e.points[-1] for e in lines if not e.arrow}  # where the branches begin
+    assert len(ends) >= 38
+    starts = {e.points[0] for e in lines}
+    assert all([any([x == u and y >= v for u, v in starts]) for x, y in ends])
+
+
+def test_what_is_made_of_data_alone_stands_near_its_use() -> None:
+    cell, h = nn.RNNCell(3, 4), ta.zeros(2, 4)
+    for _ in range(20):
+        h = cell(ta.ones(2, 3), h)
+    structure = study.graph(h.sum(), cell).structures[0]
+    (level,) = structure.levels
+    assert sum([len(row) for row in level.rows]) < 4 * len(structure.items)
+    row = {box: at for at, boxes in enumerate(level.rows) for box in boxes}
+    data = [i for i, item in enumerate(structure.items) if item.kind == "data"]
+    for i in data:
+        users = [
+            k for k, item in enumerate(structure.items) if i in [x.source for x in item.inputs]
+        ]
+        assert row[str(i)] == min([row[str(k)] for k in users]) - 1
+    assert len({row[str(i)] for i in data}) > 15
+
+
+@pytest.mark.parametrize("form", ["svg", "dot", "mermaid"])
+def test_the_scale_is_found_once(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, asked = encoder(1), []
+    scale = found.scale()
+    monkeypatch.setattr(Graph, "scale", lambda own: asked.append(own) or scale)
+    getattr(found, form)()
+    assert len(asked) == 1
+
+
 def test_sweeps_take_crossings_out() -> None:
     from tinygrad_ai.study.page.layers import crossings, ordered
 
@@ -341,6 +426,17 @@ def test_colours() -> None:
         assert contrast(fill, colours.ink(fill)) >= 4.5  # WCAG 2, level AA
 
 
+def test_what_rounding_left_does_not_stretch_the_colours() -> None:
+    w = [ta.ones(1, requires_grad=True) for _ in range(30)]
+    loss = sum(((p * 1.0) for p in w[1:]), start=w[0] * 1e-15).sum()
+    found = study.graph(loss)
+    assert found.scale() == (0, 1) and found.logarithms()[0] == pytest.approx(-15)
+    near = sum(((p * 1.0) for p in w[1:]), start=w[0] * 2e-2).sum()
+    assert study.graph(near).scale() == (-2, 0)
+    few = study.graph((w[0] * 1e-3 + w[1]).sum())
+    assert few.scale()[0] == -3  # of a few none is left out
+
+
 def contrast(a: str, b: str) -> float:
     def light(colour: str) -> float:
         parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
@@ -357,6 +453,16 @@ def test_a_folded_module_has_the_norm_of_its_parameters() -> None:
     grad = labels.gradient(structure, frame, 1)
     norms = [g.norm for i in (1, 2) if (g := frame.grads[i]) is not None]
     assert grad is not None and grad.norm == pytest.approx(math.hypot(*norms))
+
+
+def test_a_parameters_label_says_which_it_is() -> None:
+    model = nn.Module()
+    model.a, model.b = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    loss = (model.a.weight + model.b.weight).sum() + model.a(ta.ones(1, 2)).sum()
+    structure = study.graph(loss, model).structures[0]
+    leaves = [i for i, item in enumerate(structure.items) if item.kind == "leaf"]
+    drawn = [labels.title(structure, i) for i in leaves]
+    assert sorted(drawn) == ["b.weight", "weight"]  # b has no frame, a has one
 
 
 # ---- formats

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 
 import tinygrad_ai as ta
+from tests.hf_help import library
 from tests.test_modules import CASES, IDS, Case
-from tinygrad_ai import nn
+from tinygrad_ai import models, nn
 from tinygrad_ai.autograd.op import REGISTRY
-from tinygrad_ai.errors import ArgumentError, CheckpointError
+from tinygrad_ai.errors import ArgumentError, CheckpointError, RangeError, ShapeError
 from tinygrad_ai.models import MLP
 from tinygrad_ai.nn import functional as F
 from tinygrad_ai.study import parity, parity_torch
@@ -118,6 +119,53 @@ def test_twins_of_classes() -> None:
 
     with pytest.raises(ArgumentError, match="does not run: Attr.*\n.*reference"):
         parity(Ours(), X)
+
+
+def test_a_fused_activation_is_compared_behind_it() -> None:
+    ours = nn.Sequential(nn.Linear(6, 5, activation="gelu"), nn.Linear(5, 3))
+    theirs = T.Sequential(T.Linear(6, 5), T.GELU(), T.Linear(5, 3))
+    found = parity(ours, (X, LABELS), theirs, loss=nn.CrossEntropyLoss(), optimizer=ta.optim.Adam)
+    assert found.ok and ("gradient", "0.weight") in [r.key for r in found.rows], found
+    assert [r.name for r in found.rows if r.stage == "activation"] == ["1", "output"]
+    assert "the activation is inside the linear layer here: compared behind it: 0" in found.notes
+    theirs[1] = T.GELU("tanh")
+    found = parity(ours, X, theirs)
+    assert found.bad.key == ("activation", "1") and found.cause.name == "gelu tanh/erf", found
+
+
+SMALL: dict[str, Any] = {
+    "BertForSequenceClassification": {
+        "vocab_size": 20, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
+        "intermediate_size": 16, "max_position_embeddings": 16,
+    },
+    "GPT2LMHeadModel": {
+        "vocab_size": 20, "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16,
+        "bos_token_id": 1, "eos_token_id": 1, "use_cache": False,
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_language_models_beside_transformers(name: str) -> None:
+    transformers = library()
+    kind = f"{name[:4]}Config"
+    model = getattr(models, name)(getattr(models, kind)(**SMALL[name]))
+    ids = random.integers(1, 20, (2, 5))
+    config = getattr(transformers, kind)(**SMALL[name], attn_implementation="eager")
+    theirs = getattr(transformers, name)(config)
+    found = parity(model, ids, theirs, optimizer=ta.optim.AdamW)
+    assert found.ok, found
+    names = [r.name for r in found.rows if r.stage == "activation"]
+    assert {"bert.encoder.layer.0.intermediate", "transformer.h.0.mlp.c_proj"} & set(names)
+    with pytest.raises(ArgumentError, match=rf"no twin.*\n.*reference=transformers\.{name}"):
+        parity(model, ids)
+
+
+def test_a_mistake_of_the_models_is_not_the_twins() -> None:
+    with pytest.raises(ShapeError, match=r"in 0 \(Linear 6 -> 6\)"):
+        parity(mlp(), X[:, :5])
+    with pytest.raises(RangeError, match="expected labels from 0 to 2"):
+        parity(mlp(), (X, LABELS + 3), loss=nn.CrossEntropyLoss())
 
 
 def test_shared_parameters_and_frozen_ones() -> None:
@@ -295,6 +343,27 @@ def test_causes_in_a_layer(planted: str) -> None:
     assert found.cause.name == name and found.cause.proved, found
 
 
+def test_what_comes_after_the_difference_is_not_run_again() -> None:
+    ran: list[str] = []
+
+    class Counted(nn.Module):
+        def forward(self, x: Any) -> Any:
+            ran.append("forward")
+            x.register_hook(lambda g: ran.append("backward"))
+            return x * 1
+
+    ours = nn.Sequential(nn.LayerNorm(6), Counted(), nn.Linear(6, 3))
+    reference = T.Sequential(T.LayerNorm(6, 1e-10), T.Identity(), T.Linear(6, 3))
+    found = parity(ours, X, reference, optimizer=ta.optim.Adam, updates=2)
+    assert found.cause.name == "eps" and found.tried > 5
+    assert ran == ["forward", "backward"] * 3 + ["forward"]  # and once to see which ops there are
+    ran.clear()
+    loss = (nn.CrossEntropyLoss(), T.CrossEntropyLoss(reduction="sum"))
+    reference[0].eps = 1e-5
+    assert parity(ours, (X, LABELS), reference, loss=loss).cause.name == "mean/sum reduction"
+    assert ran.count("backward") == 1 < ran.count("forward")
+
+
 def test_causes_in_functions_of_a_class() -> None:
     class Attention(nn.Module):
         def forward(self, x: Any) -> Any:
@@ -358,6 +427,19 @@ def test_causes_in_the_loss(planted: str) -> None:
     assert name in [c.name for c in found.causes if c.proved], found
 
 
+def test_a_factor_of_two_losses_is_named_only_if_it_is_a_simple_one() -> None:
+    target = random.standard_normal((8, 3))
+    half = (nn.MSELoss(), lambda y, t: 0.5 * ((y - t) ** 2).mean())
+    found = parity(mlp(), (X, target), loss=half)
+    assert "factor of 2.0" in found.cause.text and not found.cause.proved
+    assert "first difference: loss, " in str(found)
+    weight = torch.tensor([1.0, 2.0, 3.0]).double()
+    other = (nn.CrossEntropyLoss(), T.CrossEntropyLoss(weight, label_smoothing=0.3))
+    found = parity(mlp(), (X, LABELS), loss=other)
+    assert found.bad.stage == "loss" and not found.causes, found
+    assert "known causes explains it" in str(found)
+
+
 def test_causes_in_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
     reference = T.Sequential(T.Linear(6, 6), T.Tanh(), T.Linear(6, 3))
     ours = nn.Sequential(nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 3))
@@ -373,6 +455,21 @@ def test_causes_in_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
         found = parity(ours, X, reference)
         assert found.bad.key == ("gradient", "0"), found
         assert found.cause.name == name and not found.cause.proved
+
+
+def shrinking(ps: Any, decay: float) -> Any:
+    """RMSprop with AdamW's decay."""
+
+    class Shrinking(torch.optim.RMSprop):
+        def step(self, closure: Any = None) -> Any:
+            before = [p.detach().clone() for p in self.param_groups[0]["params"]]
+            loss = super().step(closure)
+            with torch.no_grad():
+                for p, b in zip(self.param_groups[0]["params"], before, strict=True):
+                    p.sub_(self.param_groups[0]["lr"] * decay * b)
+            return loss
+
+    return Shrinking(ps)
 
 
 def adam_without_correction(ps: Any) -> Any:
@@ -435,6 +532,10 @@ def tadam(**options: Any) -> Any:
 STEPS = {
     "decoupled": (adam(weight_decay=0.1), lambda ps: torch.optim.AdamW(ps, weight_decay=0.1),
                   "coupled/decoupled weight decay", 1),
+    "none and AdamW's": (adam(), lambda ps: torch.optim.AdamW(ps), "weight decay", 1),
+    "none and a decoupled one": (
+        lambda ps: ta.optim.RMSprop(ps), lambda ps: shrinking(ps, 0.05), "weight decay", 1,
+    ),
     "coupled": (lambda ps: ta.optim.AdamW(ps, weight_decay=0.1), tadam(weight_decay=0.1),
                 "coupled/decoupled weight decay", 1),
     "weight decay": (adam(), tadam(weight_decay=0.01), "weight decay", 1),
@@ -523,6 +624,7 @@ def test_other_names_and_the_other_way_round() -> None:
     assert found.ok and any(["by their order" in n for n in found.notes])
     assert "2.weight is kept transposed in the reference" in found.notes
     assert {("activation", "2"), ("update 2", "2.weight")} <= {r.key for r in found.rows}
+    assert "not compared, as the reference has no namesake: 1" in found.notes  # tanh
     names = {"0": "first", "2.weight": "second.w", "2.bias": "second.b"}
     assert parity(ours, X, Their(), names=names, **options).ok
     with pytest.raises(ArgumentError, match="do not belong together.*\n.*names="):
@@ -618,13 +720,26 @@ def test_float32_hides_a_small_eps_and_float64_does_not() -> None:
     assert parity(mlp(), (X, LABELS), loss=nn.CrossEntropyLoss(), dtype=None).ok
 
 
+def test_models_and_batches_in_bfloat16() -> None:
+    m = mlp().bfloat16()
+    for x in (ta.tensor(X).bfloat16(), torch.tensor(X).bfloat16(), X):
+        found = parity(m, (x, LABELS), loss=nn.CrossEntropyLoss(), optimizer=ta.optim.Adam)
+        assert found.ok and m[0].weight.dtype is ta.bfloat16
+
+
 def test_mistakes() -> None:
     m = mlp()
     for arguments, options, text in (
         ((T.Linear(6, 3), X), {}, "expected a module of tinygrad_ai, got Linear"),
         ((m, X, 3), {}, "expected a torch module or a stored file, got int"),
         ((m, X), {"loss": nn.MSELoss()}, "a loss needs a batch of inputs and a target"),
-        ((m, X), {"updates": -1}, "expected updates >= 0, got -1"),
+        ((m, X), {"updates": -1}, "expected updates >= 0, a number of steps, got -1"),
+        ((m, X), {"updates": 1.5}, "expected updates >= 0, a number of steps, got 1.5"),
+        ((m,), {}, "no batch to run the model on"),
+        ((m, (X, LABELS)), {"loss": "mse"}, "expected a module or function as the loss, got 'mse'"),
+        ((m, X), {"optimizer": torch.optim.SGD}, "must give an optimizer of tinygrad_ai.optim"),
+        ((m.bfloat16(), X), {"dtype": None}, "of NumPy's for both sides, got bfloat16"),
+        ((m, X), {"dtype": "banana"}, "expected a floating-point dtype"),
         ((m, X), {"weights": "mine"}, "expected weights of copy, own, initial, got 'mine'"),
         ((m, X), {"dtype": "int64"}, "expected a floating-point dtype"),
         ((m, (X, LABELS)), {"loss": nn.CrossEntropyLoss(reduction="none")}, "must be one number"),

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import tinygrad_ai as ta
-from tests.conftest import fakecupy
+from tests import fakecupy
 from tinygrad_ai.backend import native
 from tinygrad_ai.errors import ArgumentError, DeviceError
 from tinygrad_ai.study import roofline, roofline_picture

@@ -259,6 +259,23 @@ def test_a_function_is_called_with_the_random_numbers_it_gets_next() -> None:
     assert source.script.space["loss"] == loss_of(w).item() != loss_of(w).item()
 
 
+def test_the_model_that_a_function_calls_stays_as_it_is() -> None:
+    net, x = nn.Sequential(nn.BatchNorm1d(3), nn.Dropout(), nn.Linear(3, 1)), ta.randn(4, 3)
+    before = {k: v.tolist() for k, v in net.state_dict().items()}
+    buffers, state = dict(net.named_buffers()), ta.get_rng_state().tolist()
+    to_source(lambda x: net(x).sum(), x)
+
+    def broken(x: Any) -> Any:
+        raise KeyError(float(net(x).sum()))
+
+    with pytest.raises(KeyError):
+        to_source(broken, x)
+    assert {k: v.tolist() for k, v in net.state_dict().items()} == before
+    assert all([b is buffers[k] for k, b in net.named_buffers()])
+    assert ta.get_rng_state().tolist() == state
+    assert [p.grad for p in net.parameters()] == [None] * 4
+
+
 def test_on_a_gpu(gpu: Any) -> None:
     """Arrays of CuPy's come to the script as NumPy's, and the other tools read them."""
     w = ta.tensor([[1.0, 2.0], [3.0, 4.0]], device="cuda", requires_grad=True)
@@ -327,6 +344,17 @@ def test_errors(tmp_path: Path) -> None:
     y.register_hook(lambda g: g * 2)
     with pytest.raises(GradError, match="hook"):
         to_source(y.sum())
+
+
+def test_numbers_that_numpy_does_not_have() -> None:
+    layer, x = nn.Linear(3, 2), ta.randn(4, 3)
+    with pytest.raises(ArgumentError, match=r"numbers of bfloat16.*\n.*model\.float\(\)"):
+        to_source(lambda: (layer.weight.bfloat16() * 2).float().sum())
+    with ta.autocast("cpu"), pytest.raises(ArgumentError, match="numbers of bfloat16"):
+        to_source(lambda: layer(x).float().sum())
+    layer.bfloat16()
+    with pytest.raises(ArgumentError, match="numbers of bfloat16"):
+        to_source(lambda: layer(x.bfloat16()).sum())
 
 
 def test_numbers_beside_the_script(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from rich.console import Console
 
 import tinygrad_ai as ta
-from tests.conftest import fakecupy
+from tests import fakecupy
 from tinygrad_ai import nn, optim
 from tinygrad_ai.autograd.checkpoint import checkpoint
 from tinygrad_ai.autograd.function import Function

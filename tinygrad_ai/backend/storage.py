@@ -78,8 +78,13 @@ latest = [0]  # the tick of the last write: nodes made after it need no look at 
 
 def root(array: Any) -> Any:
     """The array that owns the memory of a view."""
-    while type(array.base) is type(array):
-        array = array.base
+    kind = type(array)
+    while (base := array.base) is not None:
+        if type(base) is not kind:
+            base = getattr(base, "base", None)  # NumPy's windows put an object between
+            if type(base) is not kind:
+                break
+        array = base
     return array
 
 

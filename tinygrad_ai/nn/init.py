@@ -85,14 +85,17 @@ def trunc_normal_(
 
 @no_grad()
 def constant_(tensor: Tensor, val: float) -> Tensor:
+    """Filled with val."""
     return tensor.fill_(val)
 
 
 def ones_(tensor: Tensor) -> Tensor:
+    """Filled with 1."""
     return constant_(tensor, 1.0)
 
 
 def zeros_(tensor: Tensor) -> Tensor:
+    """Filled with 0."""
     return constant_(tensor, 0.0)
 
 

@@ -56,10 +56,10 @@ class Module:
         if tables is None and isinstance(value, (Parameter, Module)):
             raise ArgumentError(f"call super().__init__() before assigning {name}")
         if isinstance(value, Parameter):
-            self._take_out(name)
+            self._take_out(name, self._parameters)
             self._parameters[name] = value
         elif isinstance(value, Module):
-            self._take_out(name)
+            self._take_out(name, self._modules)
             self._modules[name] = value
         elif tables is not None and name in self._buffers:
             self._buffers[name] = value
@@ -72,9 +72,11 @@ class Module:
             return
         self.__dict__[name] = value  # so that reading an attribute costs nothing extra
 
-    def _take_out(self, name: str) -> None:
+    def _take_out(self, name: str, keep: Any = None) -> None:
+        """From all tables but one, where what is assigned again keeps its place."""
         for table in (self._parameters, self._buffers, self._modules):
-            table.pop(name, None)
+            if table is not keep:
+                table.pop(name, None)
 
     def __delattr__(self, name: str) -> None:
         self._take_out(name)

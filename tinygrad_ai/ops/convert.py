@@ -38,6 +38,7 @@ def detach(input: Tensor) -> Tensor:
 
 
 def is_floating_point(input: Any) -> bool:
+    """Whether the dtype is a float."""
     return dtypes.is_floating(input.dtype)
 
 

@@ -112,10 +112,12 @@ class WritableMemory:
 
 
 def is_tensor(obj: Any) -> bool:
+    """Whether obj is a Tensor."""
     return isinstance(obj, Tensor)
 
 
 def scalar_tensor(s: Any, *, dtype: Any = None, device: Any = None) -> Tensor:
+    """A number as a tensor without dimensions."""
     return full((), s, dtype=dtype or dtypes.get_default_dtype(), device=device)
 
 

@@ -226,10 +226,12 @@ def clamp(input: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def clamp_min(input: Any, min: Any) -> Any:
+    """Numbers below min become min."""
     return clamp(input, min=min)
 
 
 def clamp_max(input: Any, max: Any) -> Any:
+    """Numbers above max become max."""
     return clamp(input, max=max)
 
 
@@ -352,6 +354,7 @@ def rsub(input: Any, other: Any, *, alpha: float = 1) -> Any:
 
 
 def positive(input: Any) -> Any:
+    """The tensor itself: +x."""
     return input
 
 

@@ -141,14 +141,17 @@ def tensor_split(input: Any, indices_or_sections: Any, dim: int = 0) -> tuple[An
 
 
 def hsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """Pieces side by side: tensor_split along dim 1, of a vector along dim 0."""
     return tensor_split(input, indices_or_sections, 0 if input.ndim == 1 else 1)
 
 
 def vsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """Pieces below each other: tensor_split along dim 0."""
     return tensor_split(input, indices_or_sections, 0)
 
 
 def dsplit(input: Any, indices_or_sections: Any) -> tuple[Any, ...]:
+    """tensor_split along dim 2."""
     return tensor_split(input, indices_or_sections, 2)
 
 

@@ -103,14 +103,17 @@ def _like(input: Tensor, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def rand_like(input: Tensor, **options: Any) -> Tensor:
+    """rand with the shape, dtype and device of input."""
     return rand(input.shape, **_like(input, options))
 
 
 def randn_like(input: Tensor, **options: Any) -> Tensor:
+    """randn with the shape, dtype and device of input."""
     return randn(input.shape, **_like(input, options))
 
 
 def randint_like(input: Tensor, low: int, high: Any = None, **options: Any) -> Tensor:
+    """randint with the shape, dtype and device of input."""
     low, high = (0, low) if high is None else (low, high)
     return randint(low, high, input.shape, **_like(input, options))
 

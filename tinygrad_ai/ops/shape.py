@@ -240,10 +240,12 @@ def flip(input: Any, dims: Any) -> Any:
 
 
 def fliplr(input: Any) -> Any:
+    """Columns in reverse order."""
     return flip(input, 1)
 
 
 def flipud(input: Any) -> Any:
+    """Rows in reverse order."""
     return flip(input, 0)
 
 
@@ -291,10 +293,12 @@ def _atleast(input: Any, rank: int) -> Any:
 
 
 def atleast_1d(input: Any) -> Any:
+    """The tensor; a number as a vector of one."""
     return _atleast(input, 1)
 
 
 def atleast_2d(input: Any) -> Any:
+    """The tensor; what has fewer dimensions as a matrix of one row."""
     return _atleast(input, 2)
 
 

@@ -13,7 +13,10 @@ from .optimizer import Optimizer, check, counter
 
 
 class Adagrad(Optimizer):
-    """s ← s + g²;  p ← p - α / (1 + (t-1) η) g / (√s + ε)   (Duchi et al., 2011)"""
+    """s ← s + g²;  p ← p - α / (1 + (t-1) η) g / (√s + ε)   (Duchi et al., 2011)
+
+    η is `lr_decay`.
+    """
 
     def __init__(
         self, params: Any, lr: float = 1e-2, lr_decay: float = 0, weight_decay: float = 0,

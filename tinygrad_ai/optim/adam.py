@@ -26,17 +26,18 @@ def moments(p: Tensor, *names: str) -> dict[str, Any]:
 
 
 def unbiased(state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
-    """m̂ and v̂ of a state that has had a step."""
+    """m̂ and v̂ of a state that has had a step; with amsgrad of the largest v, as the step does."""
     step, (beta1, beta2) = state["step"].item(), group["betas"]
-    m, v = state["exp_avg"] / (1 - beta1**step), state["exp_avg_sq"] / (1 - beta2**step)
-    return {"m_hat": m, "v_hat": v}
+    v = state["max_exp_avg_sq" if group.get("amsgrad") else "exp_avg_sq"]
+    return {"m_hat": state["exp_avg"] / (1 - beta1**step), "v_hat": v / (1 - beta2**step)}
 
 
 class Adam(Optimizer):
-    """m ← β₁m + (1-β₁)g;  v ← β₂v + (1-β₂)g²;  p ← p - α m̂ / (√v̂ + ε)   (Kingma & Ba, 2014)
+    """m ← β₁m + (1-β₁)g;  v ← β₂v + (1-β₂)g²;  m̂ = m / (1 - β₁ᵗ);  v̂ = v / (1 - β₂ᵗ);
+    p ← p - α m̂ / (√v̂ + ε)   (Kingma & Ba, 2014)
 
-    m̂ = m / (1 - β₁ᵗ), v̂ = v / (1 - β₂ᵗ). amsgrad: v̂ from the largest v so far. Weight decay is
-    added to the gradient (L2), unless `decoupled_weight_decay`.
+    amsgrad: v̂ from the largest v so far. Weight decay is added to the gradient (L2), unless
+    `decoupled_weight_decay`.
     """
 
     capturable = True
@@ -73,7 +74,10 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """p ← (1 - αλ) p, then as Adam: decoupled weight decay (Loshchilov & Hutter, 2017)"""
+    """p ← (1 - αλ) p   (Loshchilov & Hutter, 2017)
+
+    Then as Adam: decoupled weight decay.
+    """
 
     def __init__(
         self, params: Any, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999),
@@ -117,12 +121,16 @@ class Adamax(Optimizer):
         size = group["lr"] / (1 - beta1**step)
         p.addcdiv_(state["exp_avg"], state["exp_inf"], value=-size)
 
+    def hats(self, state: dict[str, Any], group: dict[str, Any]) -> dict[str, Any]:
+        return {"m_hat": state["exp_avg"] / (1 - group["betas"][0] ** state["step"].item())}
+
 
 class NAdam(Optimizer):
-    """Adam with Nesterov momentum: m̂ looks one step ahead   (Dozat, 2016)
+    """m ← β₁m + (1-β₁)g;  v ← β₂v + (1-β₂)g²;  μ = β₁ (1 - 0.96^(t δ) / 2);
+    μ' = β₁ (1 - 0.96^((t + 1) δ) / 2);  c ← c μ;
+    p ← p - α ((1 - μ) / (1 - c) g + μ' / (1 - c μ') m) / (√v̂ + ε)   (Dozat, 2016)
 
-    μ_t = β₁(1 - 0.5·0.96^(tψ));  p ← p - α(1-μ_t)/(1-Πμ) g/d - α μ_{t+1}/(1-Πμ·μ_{t+1}) m/d,
-    d = √v̂ + ε.
+    Adam with Nesterov momentum: μ' is that of the next step, δ is `momentum_decay`, v̂ is Adam's.
     """
 
     def __init__(
@@ -167,9 +175,12 @@ class NAdam(Optimizer):
 
 
 class RAdam(Optimizer):
-    """Adam whose step is scaled by r_t, the rectified variance, once ρ_t > 5   (Liu et al., 2019)
+    """m ← β₁m + (1-β₁)g;  v ← β₂v + (1-β₂)g²;  n = 2 / (1 - β₂) - 1;
+    ρ = n - 2 t β₂ᵗ / (1 - β₂ᵗ);  r = √((ρ - 4) (ρ - 2) n / ((n - 4) (n - 2) ρ));
+    p ← p - α r m̂ √(1 - β₂ᵗ) / (√v + ε)   (Liu et al., 2019)
 
-    ρ∞ = 2/(1-β₂) - 1;  ρ_t = ρ∞ - 2tβ₂ᵗ/(1-β₂ᵗ);  before that p ← p - α m̂.
+    Adam whose step is scaled by r, the rectified variance. Until ρ is above 5,
+    p ← p - α m̂. m̂ is Adam's.
     """
 
     def __init__(

@@ -18,8 +18,9 @@ from ..tensor import Tensor
 
 @dataclass
 class Inspection:
-    """The next step of one parameter. `state` is the optimizer's after it, under its own names,
-    `hats` the moments without their bias; `update` is what is added to the parameter."""
+    """The next step of one parameter: its number, or 0 where the optimizer counts none. `state` is
+    the optimizer's after it, under its own names, `hats` the moments without their bias; `update`
+    is what is added to the parameter."""
 
     name: str
     step: int
@@ -43,20 +44,24 @@ class Inspection:
         return [("w", self.w), ("g", self.g), *state, *self.hats.items(), ("update", self.update)]
 
     def to_dict(self) -> dict[str, Any]:
-        """Norms and extremes, as JSON has them."""
-        tensors = {name: _summary(t) for name, t in self.rows()}
-        options = {k: v for k, v in self.options.items() if isinstance(v, (int, float, bool, str))}
-        return {"name": self.name, "step": self.step, "options": options, "ratio": self.ratio,
-                "tensors": tensors}  # fmt: skip
+        """Norms and extremes, as JSON has them: None for what is not finite."""
+        tensors = {name: _finite(_summary(t)) for name, t in self.rows()}
+        plain = (int, float, bool, str, tuple)
+        options = {k: v for k, v in self.options.items() if isinstance(v, plain)}
+        return {"name": self.name, "step": self.step, "options": options,
+                **_finite({"ratio": self.ratio}), "tensors": tensors}  # fmt: skip
 
     def __str__(self) -> str:
-        head = f"{self.name} {tuple(self.w.shape)}: step {self.step}, lr {self.options['lr']:g}"
+        at = f"step {self.step}, " if self.step else ""
+        head = f"{self.name} {tuple(self.w.shape)}: {at}lr {self.options['lr']:g}"
         lines = [f"{head}, |update| / |w| = {self.ratio:.2e}"]
-        lines.append(f"{'':12}{'norm':>12}{'smallest':>12}{'largest':>12}  first")
-        for name, t in self.rows():
+        rows = self.rows()
+        wide = max([len(name) for name, _ in rows]) + 1
+        lines.append(f"{'':{wide}}{'norm':>12}{'smallest':>12}{'largest':>12}  first")
+        for name, t in rows:
             s = _summary(t)
             first = " ".join([f"{v:.3g}" for v in t.reshape(-1)[:3].tolist()])
-            lines.append(f"{name:12}{s['norm']:12.3e}{s['min']:12.3e}{s['max']:12.3e}  {first}")
+            lines.append(f"{name:{wide}}{s['norm']:12.3e}{s['min']:12.3e}{s['max']:12.3e}  {first}")
         return "\n".join(lines)
 
 
@@ -117,6 +122,10 @@ def _steps(state: dict[str, Any]) -> int:
 
 def _norm(t: Tensor) -> float:
     return float(vector_norm(t.double()).item()) if t.numel() else 0.0
+
+
+def _finite(numbers: dict[str, float]) -> dict[str, float | None]:
+    return {k: v if math.isfinite(v) else None for k, v in numbers.items()}
 
 
 def _summary(t: Tensor) -> dict[str, float]:

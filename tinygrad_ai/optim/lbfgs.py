@@ -16,10 +16,11 @@ from .optimizer import Optimizer, check
 
 
 class LBFGS(Optimizer):
-    """d = -H g from the last steps s and gradient changes y by the two-loop recursion; p ← p + t d.
+    """p ← p - t H @ g   (Liu & Nocedal, 1989)
 
-    (Liu & Nocedal, 1989.) t is the learning rate, or found by line_search_fn="strong_wolfe".
-    `step(closure)` evaluates the closure several times. One parameter group only.
+    H g is made of the last steps and changes of the gradient by the two-loop recursion. t is the
+    learning rate, or found by line_search_fn="strong_wolfe". `step(closure)` evaluates the closure
+    several times. One parameter group only.
     """
 
     def __init__(

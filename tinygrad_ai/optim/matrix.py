@@ -19,10 +19,12 @@ from .optimizer import Optimizer, check, counter
 
 
 class Adafactor(Optimizer):
-    """Adam's second moment as the product of its row and column means (Shazeer & Stern, 2018)
+    """s = t^decay;  r ← r + s (across(g²) - r);  c ← c + s (down(g²) - c);  v = r @ c / down(r);
+    u = g / √v;  α = max(ε₂, rms(p)) min(lr, 1 / √t);  p ← p - α u / max(1, rms(u) / d)
 
-    r ← r + t^decay (mean_cols g² - r), c likewise over rows;  v = r c / mean r;  u = g / √v;
-    p ← p - α u / max(1, rms(u) / d),  α = max(ε₂, rms(p)) min(lr, 1/√t). Vectors keep v whole.
+    Adam's second moment as the product of its row and column means (Shazeer & Stern, 2018):
+    across is the mean of each row, down that of each column. ε₁ keeps v and the mean of r from 0;
+    vectors keep v whole.
     """
 
     def __init__(
@@ -73,11 +75,12 @@ def rms(x: Any) -> float:
 
 
 class Muon(Optimizer):
-    """v ← μ v + (1 - μ) g;  p ← (1 - αλ) p - α s · orthogonal(v), for matrices   (Jordan, 2024)
+    """v ← μ v + (1 - μ) g;  u = g + μ (v - g);  s = √max(1, rows / columns);
+    p ← (1 - αλ) p - α s orthogonal(u)   (Jordan, 2024)
 
-    orthogonal(v) brings all singular values near 1 by a few Newton-Schulz steps
-    X ← a X + b (XXᵀ)X + c (XXᵀ)²X, here in the parameter's own dtype (PyTorch uses bfloat16).
-    s = √max(1, rows / columns). Nesterov: g + μ (v - g) is orthogonalised.
+    For matrices. Without Nesterov u is v. orthogonal brings all singular values near 1 by a few
+    Newton-Schulz steps X ← a X + (b X Xᵀ + c (X Xᵀ)²) X, here in the parameter's own dtype
+    (PyTorch uses bfloat16).
     """
 
     def __init__(

@@ -14,9 +14,10 @@ from .optimizer import Optimizer, check, counter
 
 
 class RMSprop(Optimizer):
-    """s ← αs + (1-α)g²;  p ← p - lr g / (√s + ε)   (Hinton, 2012)
+    """s ← ρ s + (1-ρ) g²;  p ← p - α g / (√s + ε)   (Hinton, 2012)
 
-    centered: s is replaced by s - (mean of g)²; momentum: the step goes through b ← μb + step.
+    ρ is `alpha`. centered: s is replaced by s - (mean of g)²; momentum: the step goes through
+    b ← μ b + step.
     """
 
     capturable = True
@@ -53,9 +54,10 @@ class RMSprop(Optimizer):
 
 
 class Rprop(Optimizer):
-    """s ← s η⁺ where g keeps its sign, s η⁻ where it turns (and g ← 0);  p ← p - s sign g
+    """f = [g g' > 0] η₂ + [g g' = 0] + [g g' < 0] η₁;  s ← min(max(f s, low), high);
+    g ← [g g' >= 0] g;  p ← p - s sign g;  g' ← g   (Riedmiller & Braun, 1993)
 
-    (Riedmiller & Braun, 1993); s stays within step_sizes.
+    g' is the last gradient, η are the `etas`, low and high the `step_sizes`; s begins with `lr`.
     """
 
     def __init__(

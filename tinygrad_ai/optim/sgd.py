@@ -11,9 +11,10 @@ from .optimizer import Optimizer, check, counter
 
 
 class SGD(Optimizer):
-    """v ← μ v + (1 - τ)(g + λ p);   p ← p - α v, with Nesterov p - α (g + μ v).
+    """v ← μ v + (1 - τ) (g + λ p);  p ← p - α v   (Sutskever et al., 2013)
 
-    The first v is g itself. Momentum as in Sutskever et al., 2013, in PyTorch's convention.
+    In PyTorch's convention: v is g + λ p in the first step, and without momentum in every step.
+    With Nesterov p loses α (g + λ p + μ v).
     """
 
     capturable = True
@@ -52,9 +53,10 @@ class SGD(Optimizer):
 
 
 class ASGD(Optimizer):
-    """p ← (1 - λη) p - η g;  a ← a + μ (p - a): averaged SGD (Polyak & Juditsky, 1992).
+    """p ← (1 - λη) p - η g;  a ← a + μ (p - a);  η ← α / (1 + λ α t)^κ;  μ ← 1 / max(1, t - t0)
 
-    η = α / (1 + λ α t)^κ and μ = 1 / max(1, t - t0) change after each step.
+    Averaged SGD (Polyak & Juditsky, 1992): a is the average. λ is `lambd`, κ is `alpha`; η begins
+    with α, μ with 1.
     """
 
     def __init__(

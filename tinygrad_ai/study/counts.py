@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from .. import backend
+from ..backend.storage import root
 from ..tensor import Node, Tensor
 from . import counts_arrays, counts_layers
 from .counts_arrays import MOVES, MOVING_RULES, size, words
@@ -141,17 +142,10 @@ def arrays(value: Any) -> list[Any]:
     return found
 
 
-def owner(array: Any) -> Any:
-    """Whose memory it is."""
-    while getattr(array, "base", None) is not None:
-        array = array.base
-    return array
-
-
 def fresh(made: Any, given: Any) -> list[Any]:
     """The results that are in memory of their own, each once."""
-    known = {id(owner(a)) for a in arrays(given)}
-    return [a for a in arrays(made) if id(owner(a)) not in known]
+    known = {id(root(a)) for a in arrays(given)}
+    return [a for a in arrays(made) if id(root(a)) not in known]
 
 
 def extent(found: Iterable[Any]) -> int:

@@ -20,7 +20,7 @@ from . import explain_text, meaning
 from .formula import Term
 from .formula_text import latex, notation, tex_name
 from .tape import Tape, checked
-from .watched import Pull, Recording, taken_apart
+from .watched import Call, Pull, Recording, taken_apart
 
 
 @dataclass
@@ -145,7 +145,7 @@ def step_of(pull: Pull, numbers: dict[Node, int], tape: Tape) -> Step:
             fitted = gx if gx.shape == parent.shape else fit(gx, parent, node)
             gave.append(Given(f"g{name}", *destination(parent, numbers, tape), size_of(fitted)))
     came = [size_of(g) for g in (pull.g if type(pull.g) is tuple else (pull.g,)) if g is not None]
-    terms, shapes = shown(pull, tape)
+    terms, shapes = shown(pull, tape.calls)
     place = node.where()
     return Step(
         numbers[node], node.name(), [sentence(k, t, shapes) for k, t in terms.items()],
@@ -166,13 +166,21 @@ def code_at(place: str) -> str:
     return linecache.getline(file, int(line)).strip() if line.isdigit() else ""
 
 
-def shown(pull: Pull, tape: Tape) -> tuple[dict[str, Term], dict[str, tuple[int, ...]]]:
+def formulas(pull: Pull, calls: dict[Node, Call]) -> list[str]:
+    """The formulas of a rule at work with its shapes; none if its docstring has none."""
+    terms, shapes = shown(pull, calls)
+    return [sentence(k, t, shapes) for k, t in terms.items()]
+
+
+def shown(
+    pull: Pull, calls: dict[Node, Call]
+) -> tuple[dict[str, Term], dict[str, tuple[int, ...]]]:
     """The formulas of a step: the op's, and of the gradients that were asked for, with what they
     need; and the shapes that are known of their names."""
     node, op = pull.node, pull.node.op
     if not isinstance(op, Op):
         return {}, {}
-    given = given_to(node, tape)
+    given = given_to(node, calls)
     incoming, several = meaning.incoming(op), type(pull.g) is tuple
     at = [f"{n}[{k}]" for n in ("y", incoming) for k in range(len(node.shape) if several else 0)]
     absent = [f"{incoming}[{k}]" for k in range(4)
@@ -196,9 +204,9 @@ def shown(pull: Pull, tape: Tape) -> tuple[dict[str, Term], dict[str, tuple[int,
     return {**meaning.ordered(known, first), **order}, shapes
 
 
-def given_to(node: Node, tape: Tape) -> dict[str, Any]:
+def given_to(node: Node, calls: dict[Node, Call]) -> dict[str, Any]:
     """What is known of an op's inputs and settings: a recorded call's, or what its rule kept."""
-    op, call = node.op, tape.calls.get(node)
+    op, call = node.op, calls.get(node)
     found: dict[str, Any] = {**op.defaults, **node.attrs}
     args = list(call.args) if call and len(call.args) == len(node.parents) else None
     for i, name in enumerate(op.inputs):

@@ -54,7 +54,7 @@ def plain(e: Explanation) -> str:
     from rich.console import Console
 
     out = io.StringIO()
-    Console(file=out, width=140, color_system=None).print(tables(e))
+    Console(file=out, width=140, color_system=None, force_jupyter=False).print(tables(e))
     return out.getvalue().rstrip()
 
 

@@ -183,7 +183,7 @@ class Report:
 
     def __str__(self) -> str:
         out = io.StringIO()
-        Console(file=out, width=100, color_system=None).print(self)
+        Console(file=out, width=100, color_system=None, force_jupyter=False).print(self)
         return out.getvalue().rstrip("\n")
 
 

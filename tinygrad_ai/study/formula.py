@@ -27,7 +27,7 @@ from typing import Any
 
 from ..errors import ArgumentError
 
-POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵃᵇˣʸᶻᵐᵖⁿᵀ", "0123456789+-abxyzmpnT", strict=True))
+POWERS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵃᵇˣʸᶻᵐᵖⁿᵗᵀ", "0123456789+-abxyzmpntT", strict=True))
 FUNCTIONS = {
     "ln", "log₁₀", "log₂", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh",
     "tanh", "arsinh", "arcosh", "artanh", "sign", "σ", "erf", "erf⁻¹", "floor", "ceil", "trunc",
@@ -39,7 +39,7 @@ STARTS = ["word", "number", "(", "[", "|", "√", "Σ", "Π", "¬"]
 
 TOKEN = re.compile(
     r"(?P<space>\s*)(?:(?P<number>\d+(?:\.\d+)?|[…:])|(?P<power>[" + "".join(POWERS) + r"]+)"
-    r"|(?P<word>erf⁻¹|log₁₀|log₂|x̂|[A-Za-z_][A-Za-z0-9_]*'*|[α-ωΓ∞][₀-₉]*'*)"
+    r"|(?P<word>erf⁻¹|log₁₀|log₂|[a-z]\u0302|[A-Za-z_][A-Za-z0-9_]*'*|[α-ωΓ∞][₀-₉]*'*)"
     r"|(?P<mark><=|>=|!=|[-+/@^()\[\]|,=<>√ΣΠ¬]))"
 )
 DEFINITION = re.compile(r"(?:^|[;,])\s*([^\s=<>;,()]+) = ")

@@ -34,7 +34,7 @@ NAMES = {
     "β": "beta",
     "x̂": "xhat",
 }
-TEX = {"*": r"\,", "@": r"\,", "Σ": r"\sum", "Π": r"\prod", "π": r"\pi", "∞": r"\infty",
+TEX = {"*": r"\,", "@": r"\mathbin{@}", "Σ": r"\sum", "Π": r"\prod", "π": r"\pi", "∞": r"\infty",
        "ε": r"\epsilon", "σ": r"\sigma", "α": r"\alpha", "β": r"\beta", "Γ": r"\Gamma",
        "ψ": r"\psi", "x̂": r"\hat{x}", "<=": r"\le", ">=": r"\ge", "!=": r"\ne"}  # fmt: skip
 
@@ -187,7 +187,9 @@ def _notation(t: Term, text: Callable[..., str], name: Callable[[str], str]) -> 
 def latex(term: Term, above: int = 0, name: Callable[[str], str] | None = None) -> str:
     """An expression in LaTeX; `name` says how a name is written."""
     text = _latex(term, lambda t, level=0: latex(t, level, name), name or tex_name)
-    return text if term.kind == "/" else wrapped(term, above, text, (r"\left(", r"\right)"))
+    if term.kind == "/" and above <= LEVEL["apply"]:  # the bar holds it together
+        return text
+    return wrapped(term, above, text, (r"\left(", r"\right)"))
 
 
 def tex_name(text: str) -> str:
@@ -238,8 +240,13 @@ def _applied(word: str, inside: list[str]) -> str:
     return rf"{name}\left({', '.join(inside)}\right)"
 
 
+def is_gradient(name: str) -> bool:
+    """Whether a name of a formula is that of a gradient: gx, of x."""
+    return name[0] == "g" and name[1:].isalpha() and name not in ("grow", "groups")
+
+
 def gradient_name(name: str) -> str:
     """gx as g with x below; other words upright."""
-    if name.startswith("g") and len(name) > 1:
+    if is_gradient(name):
         return f"g_{{{TEX.get(name[1:], name[1:])}}}"
     return rf"\mathrm{{{name}}}".replace("_", r"\_")

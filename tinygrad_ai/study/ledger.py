@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
+from ..backend.storage import root
+
 CATEGORIES = (
     "parameters", "optimizer state", "inputs", "gradients", "activations", "temporaries",
 )  # fmt: skip
@@ -89,16 +91,6 @@ class Block:
         return next((c for i, c in reversed(self.uses) if i <= index), None)
 
 
-def owner_of(array: Any) -> Any:
-    """The array whose memory it is, also past what NumPy puts between an array and its windows."""
-    found, base = array, array.base
-    while base is not None:
-        if type(base) is type(array):
-            found = base
-        base = getattr(base, "base", None)
-    return found
-
-
 class Ledger:
     """Blocks enter, change their category and are buried; `sample` writes down where it stands.
 
@@ -117,7 +109,7 @@ class Ledger:
 
     def find(self, array: Any) -> Block | None:
         """The block behind an array, if it is known."""
-        owner = owner_of(array)
+        owner = root(array)
         block = self.live.get(id(owner))
         return block if block and block.ref and block.ref() is owner else None
 
@@ -126,7 +118,7 @@ class Ledger:
         known = self.find(array)
         if known:
             return known
-        owner = owner_of(array)
+        owner = root(array)
         block = Block(id(owner), owner.nbytes, tuple(owner.shape), str(owner.dtype), origin,
                       [(len(self.samples), category)])  # fmt: skip
         dead = self.dead

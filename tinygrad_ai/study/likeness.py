@@ -45,6 +45,8 @@ def _found(wrong: Any, right: Any, small: float) -> Iterator[Likeness]:
         if same(wrong.T, right):
             yield Likeness("transposed", "it is the transpose of the right one")
         return
+    if same(wrong, right):
+        return
     if not small:
         yield Likeness("not zero", "it should be zero")
     if same(wrong, 0 * wrong) and small:
@@ -56,7 +58,7 @@ def _found(wrong: Any, right: Any, small: float) -> Iterator[Likeness]:
     scaled = abs(wrong - factor * right) <= abs(factor) * small
     if factor and right.size > 1 and scaled.all():
         yield Likeness("factor", f"looks like a factor of {number(factor)}{_size(factor, right)}")
-    if right.size == 1 and factor and abs(factor + 1) >= 1e-3:
+    if right.size == 1 and simple(factor) and abs(factor + 1) >= 1e-3:
         yield Likeness("factor", f"looks like a factor of {number(factor)}")
     if same(abs(wrong), abs(right)):
         count = int((abs(wrong - right) > small).sum())
@@ -78,11 +80,19 @@ def _found(wrong: Any, right: Any, small: float) -> Iterator[Likeness]:
 
 def number(factor: float) -> str:
     """A factor as people write it: 2.0, 1/3, 0.1234."""
+    return simple(factor) or f"{factor:.4g}"
+
+
+def simple(factor: float) -> str:
+    """A factor that is a ratio of small numbers; empty for another. Two single numbers always
+    have some factor: only such a one means something."""
+    if not factor:
+        return ""
     inverse = Fraction(1 / factor).limit_denominator(16)
     for value in (Fraction(factor).limit_denominator(16), inverse and 1 / inverse):
         if value and abs(float(value) / factor - 1) < 2e-4:
             return f"{float(value):.1f}" if value.denominator == 1 else str(value)
-    return f"{factor:.4g}"
+    return ""
 
 
 def _size(factor: float, right: Any) -> str:

@@ -24,8 +24,8 @@ from ..optim.optimizer import Optimizer
 from ..tensor import Tensor
 from .parity_causes import causes_of, near_values
 from .parity_initial import initial
-from .parity_match import fill, matched, values
-from .parity_report import Parity, Row, Trace, compared, rows
+from .parity_match import fill, fused, matched, values
+from .parity_report import Key, Parity, Row, Trace, compared, rows
 from .parity_run import Side, quieted, run
 from .parity_stored import Stored, read, write
 from .parity_torch import Twins, same_random
@@ -44,19 +44,22 @@ class Setup:
     ) -> None:  # fmt: skip
         if not isinstance(model, Module):
             raise ArgumentError(f"expected a module of tinygrad_ai, got {type(model).__name__}")
-        if updates < 0:
-            raise ArgumentError(f"expected updates >= 0, got {updates}")
+        if isinstance(updates, bool) or not isinstance(updates, int) or updates < 0:
+            raise ArgumentError(f"expected updates >= 0, a number of steps, got {updates!r}")
+        if batch is None:
+            raise ArgumentError("no batch to run the model on", "parity(model, batch)")
         self.model, self.updates = model, updates
         self.losses = loss if isinstance(loss, tuple) else (loss, loss)
+        if not callable(self.losses[0]) and self.losses[0] is not None:
+            raise ArgumentError(f"expected a module or function as the loss, got {loss!r}")
         pair = isinstance(optimizer, tuple)
         self.optimizers = optimizer if pair else (optimizer, None)
         first = next((p.dtype for p in model.parameters()), dtypes.get_default_dtype())
-        self.dtype = np.dtype(first if dtype is None else dtype)
-        if self.dtype.kind != "f":
-            raise ArgumentError(f"expected a floating-point dtype, got {self.dtype}")
+        self.dtype = floating(first if dtype is None else dtype)
         self.rtol = TOLERANCE[self.dtype.itemsize] if rtol is None else rtol
         self.notes: list[str] = []
         self.state: dict[str, Any] | None = None  # replaces the model's own values
+        self.unseen: set[str] = set()  # layers whose output is not compared
         self.batch(batch)
 
     def batch(self, batch: Any) -> None:
@@ -66,7 +69,10 @@ class Setup:
         self.arrays = [self.array(item) for item in items]
 
     def array(self, item: Any) -> Any:
-        item = item.detach().cpu().numpy() if hasattr(item, "detach") else np.asarray(item)
+        if hasattr(item, "detach"):
+            item = item.detach().cpu()
+            item = item.double() if item.is_floating_point() else item  # also from bfloat16
+        item = item.numpy() if hasattr(item, "numpy") else np.asarray(item)
         return np.array(item, self.dtype if item.dtype.kind == "f" else item.dtype)
 
     def split(self, made: Any) -> tuple[list[Any], list[Any]]:
@@ -85,6 +91,7 @@ class Setup:
         loss = self.losses[0]
         loss = deepcopy(loss).to(self.dtype) if isinstance(loss, Module) else loss
         side = Side(model, inputs, target, loss, None, self.updates, Tensor, made)
+        side.unseen = self.unseen
         if self.optimizers[0] is not None:
             side.optimizer = self.optimizer
         if self.state is not None:
@@ -101,9 +108,11 @@ class Setup:
         one over the model itself, whose options and state are taken."""
         given: Any = self.optimizers[0]
         if not isinstance(given, Optimizer):
-            made = given(list(model.parameters()))
+            other = isinstance(given, type) and not issubclass(given, Optimizer)
+            made = given(list(model.parameters())) if callable(given) and not other else None
             if not isinstance(made, Optimizer):
-                raise ArgumentError("optimizer= must give an optimizer of tinygrad_ai.optim")
+                text = f"optimizer= must give an optimizer of tinygrad_ai.optim, got {given!r}"
+                raise ArgumentError(text, "optimizer=(ours, theirs) for a pair")
             return made
         kind: Any = type(given)
         copies = dict(zip([id(p) for p in self.model.parameters()], model.parameters()))
@@ -124,8 +133,10 @@ class Setup:
             made.load_state_dict(deepcopy(given.state_dict()))
         return made
 
-    def trace(self, trial: Trial | None = None) -> Trace:
-        return run(self.ours(trial))
+    def trace(self, trial: Trial | None = None, until: Key | None = None) -> Trace:
+        side = self.ours(trial)
+        side.until = until
+        return run(side)
 
     def theirs(self, reference: Any, names: dict[str, str] | None) -> tuple[Side, Side]:
         """Our side and PyTorch's, with names that match."""
@@ -148,6 +159,10 @@ class Setup:
         kind = twins.torch.Tensor
         side = Side(model, inputs, target, loss, None, self.updates, kind, made)
         self.notes += matched(mine, side, names)
+        self.unseen = side.unseen = fused(mine, side, twins.torch.nn.Linear)
+        if self.unseen:
+            text = "the activation is inside the linear layer here: compared behind it"
+            self.notes.append(f"{text}: {', '.join(sorted(self.unseen))}")
         if self.optimizers[0] is not None:
             side.optimizer = lambda m: self.their_optimizer(twins, side, m)
         return mine, side
@@ -161,6 +176,18 @@ class Setup:
         own = {id(p): n for n, p in mine.model.named_parameters()}
         order = [known[own[id(p)]] for group in made.param_groups for p in group["params"]]
         return twins.optimizer(made, order)
+
+
+def floating(dtype: Any) -> np.dtype[Any]:
+    """A dtype that NumPy and PyTorch both compute in."""
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = np.dtype(object)
+    if found.kind != "f" or found.itemsize not in TOLERANCE:
+        text = f"expected a floating-point dtype of NumPy's for both sides, got {dtype}"
+        raise ArgumentError(text, "leave dtype out: both compute in float64")
+    return found
 
 
 def parity(
@@ -216,7 +243,8 @@ def _with_torch(setup: Setup, reference: Any, weights: str, names: Any) -> Parit
             return Parity(first, causes, len(causes), setup.notes)
     if weights != "own":
         fill(theirs, a)
-    return _compared(setup, _run(theirs, reference), first)
+    ours = setup.trace()  # first: a mistake of the model's is not the twin's
+    return _compared(setup, ours, _run(theirs, reference), first)
 
 
 def _run(theirs: Side, reference: Any) -> Trace:
@@ -250,18 +278,21 @@ def _with_stored(
     stored.fits(values(setup.ours()))
     setup.state = stored.state
     setup.notes.append(f"reference stored with PyTorch {stored.version}")
-    return _compared(setup, stored.trace, [])
+    return _compared(setup, setup.trace(), stored.trace, [])
 
 
-def _compared(setup: Setup, theirs: Trace, first: list[Row]) -> Parity:
+def _compared(setup: Setup, ours: Trace, theirs: Trace, first: list[Row]) -> Parity:
     """Our trace beside the reference's, and what explains the first difference."""
-    ours = setup.trace()
     found, bad = list(first), None
     for row in rows(ours, theirs, setup.rtol):
         found.append(row)
         if not row.ok:
             bad = row
             break
+    alone = [n for stage, n in ours if stage == "activation" and (stage, n) not in theirs]
+    if alone:
+        few = ", ".join(alone[:4]) + (f" and {len(alone) - 4} more" if len(alone) > 4 else "")
+        setup.notes.append(f"not compared, as the reference has no namesake: {few}")
     if not any([key in theirs for key in ours]):
         raise ArgumentError("the two have no layer, loss or gradient in common", "names={...}")
     if bad is None:
@@ -289,6 +320,7 @@ def store(
         if weights == "copy":
             fill(theirs, values(mine))
         state = values(theirs)
+        setup.trace()
         write(path, setup, state, _run(theirs, reference))
 
     try:

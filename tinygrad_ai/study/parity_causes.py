@@ -41,14 +41,14 @@ def causes_of(bad: Row, setup: Any, ours: Trace, theirs: Trace) -> tuple[list[Ca
 
 
 def _repeats(bad: Row, setup: Any, ours: Trace) -> bool:
-    again = setup.trace()[bad.key]
+    again = setup.trace(until=bad.key)[bad.key]
     return again is None or np.array_equal(again, ours[bad.key], equal_nan=True)
 
 
 def _agrees(trial: Trial, bad: Row, setup: Any, theirs: Trace) -> bool:
     """Whether with a change the row agrees, and all before it still do."""
     try:
-        changed = setup.trace(trial)
+        changed = setup.trace(trial, bad.key)
     except TRIAL_ERRORS:
         return False
     for row in rows(changed, theirs, setup.rtol):

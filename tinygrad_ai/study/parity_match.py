@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
+from ..models.layers import Conv1D
+from ..nn.linear import Linear
 from .parity_run import Side
 
 
@@ -22,13 +24,15 @@ def named(names: dict[str, str] | None, pairs: list[tuple[str, str]]) -> Callabl
         if a and b:
             known.setdefault(b, a)
 
+    taken = set(known.values())  # by another layer of the reference
+
     def name(theirs: str) -> str:
         parts = theirs.split(".")
         for n in range(len(parts), 0, -1):
             prefix = ".".join(parts[:n])
             if prefix in known:
                 return ".".join([known[prefix], *parts[n:]])
-        return theirs
+        return f"{theirs} of the reference" if theirs in taken else theirs
 
     return name
 
@@ -60,6 +64,19 @@ def matched(mine: Side, theirs: Side, names: dict[str, str] | None) -> list[str]
             theirs.transposed.add(theirs.name(name))
             notes.append(f"{theirs.name(name)} is kept transposed in the reference")
     return notes
+
+
+def fused(mine: Side, theirs: Side, plain: type) -> set[str]:
+    """The linear layers that have their activation inside here, and are followed by it in the
+    reference: what both have after it is compared."""
+    known = {
+        theirs.name(n) for n, m in theirs.model.named_modules()
+        if type(m) is plain or type(m).__name__ == "Conv1D"  # of GPT-2 in transformers
+    }  # fmt: skip
+    return {
+        name for name, m in mine.model.named_modules()
+        if isinstance(m, (Linear, Conv1D)) and m.activation and name in known
+    }  # fmt: skip
 
 
 def _shapes(side: Side) -> dict[str, tuple[int, ...]]:

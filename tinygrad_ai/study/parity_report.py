@@ -141,7 +141,8 @@ class Parity:
         bad = self.bad
         if bad is None:
             return [f"the same in all {len(self.rows)} comparisons", *self.notes]
-        first = f"first difference: {bad.stage} of {bad.name}, {bad.absolute:.2e}"
+        what = bad.stage if bad.stage == bad.name else f"{bad.stage} of {bad.name}"
+        first = f"first difference: {what}, {bad.absolute:.2e}"
         found = [f"{first} ({bad.relative:.2e} of the largest value, {bad.ulp:.3g} ULP)"]
         found += [f"cause: {c.name}: {c.text}" for c in self.causes]
         if not self.causes:

@@ -13,10 +13,14 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArgumentError
-from .parity_report import Trace
+from .parity_report import Key, Trace
 
 WHOLE = "output"  # what the model as a whole is called among its layers
 RANDOM = {"AlphaDropout", "Dropout", "Dropout1d", "Dropout2d", "Dropout3d", "FeatureAlphaDropout"}
+
+
+class Reached(Exception):
+    """The run has given what it was asked for."""
 
 
 @dataclass
@@ -34,8 +38,10 @@ class Side:
     made: Callable[[Any], Any]  # an array as a tensor
     name: Callable[[str], str] = str
     transposed: set[str] = field(default_factory=set)  # parameters kept the other way round
+    unseen: set[str] = field(default_factory=set)  # layers whose output is not compared
     zeroed: bool = True  # whether gradients are forgotten before each update
     around: Callable[[str], AbstractContextManager[Any]] = lambda part: nullcontext()
+    until: Key | None = None  # nothing after it is asked for
 
     def parameters(self) -> Iterator[tuple[str, Any]]:
         """The parameters under our names."""
@@ -61,18 +67,22 @@ def run(side: Side) -> Trace:
     handles = [
         m.register_forward_hook(_noting(side, side.name(name) or WHOLE, calls, trace))
         for name, m in side.model.named_modules()
+        if side.name(name) not in side.unseen
     ]
     try:
         loss = loss_of(side)
+    except Reached:
+        return trace
     finally:
         for handle in handles:
             handle.remove()
     trace.update(_buffers(side, "buffer"))
     trace["loss", "loss"] = side.array(loss)
-    if loss.requires_grad:
+    last = side.until[0] if side.until else ""
+    if loss.requires_grad and last not in ("buffer", "loss"):
         loss.backward()
         trace.update(_gradients(side, calls))
-        if side.optimizer is not None:
+        if side.optimizer is not None and last != "gradient":
             _update(side, trace)
     return trace
 
@@ -90,6 +100,8 @@ def _noting(side: Side, name: str, calls: list[Any], trace: Trace) -> Any:
             if t.requires_grad:
                 t.retain_grad()
             calls.append((own, t))
+            if side.until == ("activation", own):
+                raise Reached
 
     return note
 
@@ -167,6 +179,8 @@ def _update(side: Side, trace: Trace) -> None:
         for name, p in side.parameters():
             trace[f"update {step}", name] = side.array(p, name)
         trace.update(_buffers(side, f"update {step}"))
+        if side.until and side.until[0] == f"update {step}":
+            return
 
 
 def quieted(model: Any) -> list[str]:

@@ -107,6 +107,10 @@ def _conventions(optimizer: Any, group: dict[str, Any]) -> Iterator[tuple[str, s
         if "decoupled_weight_decay" not in group:
             change = _decoupled
         yield "coupled/decoupled weight decay", text, change
+    for value in (1e-2, 0.1, 1e-4, 5e-4, 0.05) if "weight_decay" in group else ():
+        if not (apart and decay == value):
+            text = f"weight decay is {decay:g} here, {value:g} and {words[True]} in the reference"
+            yield "weight decay", text, partial(_decay_apart, value)
     if isinstance(optimizer, SGD) and group["momentum"]:
         momentum, now = group["momentum"], group["dampening"]
         for value in (0, momentum):
@@ -123,6 +127,15 @@ def _conventions(optimizer: Any, group: dict[str, Any]) -> Iterator[tuple[str, s
     if isinstance(optimizer, RMSprop):
         text = "√v + ε here, √(v + ε) in the reference (TensorFlow's)"
         yield "eps inside the root", text, _rms
+
+
+def _decay_apart(value: float, optimizer: Any) -> None:
+    """AdamW's decay, of this size."""
+    _set({"weight_decay": value}, optimizer)
+    if "decoupled_weight_decay" in optimizer.param_groups[0]:
+        _set({"decoupled_weight_decay": True}, optimizer)
+    else:
+        _decoupled(optimizer)
 
 
 def _decoupled(optimizer: Any) -> None:

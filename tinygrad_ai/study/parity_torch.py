@@ -47,11 +47,15 @@ class Twins:
 
     def module(self, module: Module) -> Any:
         """The twin of a module with all below it, with its values and in its mode."""
-        theirs = getattr(self.torch.nn, type(module).__name__, None)
+        name = type(module).__name__
+        theirs = getattr(self.torch.nn, name, None)
+        if hasattr(module, "config_class"):
+            text = f"no twin is built of {name}: PyTorch has none, transformers has"
+            raise ArgumentError(text, f"reference=transformers.{name}(config)")
         if not type(module).__module__.startswith("tinygrad_ai.nn"):
             made = self.custom(module)
         elif theirs is None:
-            raise ArgumentError(f"PyTorch has no module {type(module).__name__}", "reference=...")
+            raise ArgumentError(f"PyTorch has no module {name}", "reference=...")
         else:
             made = self.known_one(module, theirs)
         self.filled(made, module)
@@ -160,7 +164,8 @@ class Twins:
             made._init_flat_weights()
 
     def tensor(self, array: Any) -> Any:
-        return self.torch.from_numpy(np.array(array))
+        own = np.float32 if array.dtype.name == "bfloat16" else array.dtype  # not NumPy's
+        return self.torch.from_numpy(np.array(array, own))
 
     def loss(self, loss: Any) -> Any:
         """A loss's counterpart: a module, a function of ours, or one of the user's."""

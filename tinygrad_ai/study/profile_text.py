@@ -19,7 +19,7 @@ WIDTH = 110
 def plain(value: Any) -> str:
     """As a terminal without colours shows it."""
     out = io.StringIO()
-    Console(file=out, width=WIDTH, color_system=None).print(value)
+    Console(file=out, width=WIDTH, color_system=None, force_jupyter=False).print(value)
     return "\n".join([line.rstrip() for line in out.getvalue().splitlines()])
 
 

@@ -56,11 +56,11 @@ class Script:
         if id(array) in self.known:
             return self.known[id(array)][1]
         name, value = self.name(wanted), host(array)
-        value = value if value.dtype.kind in "fiubc" else value.astype(np.float32)
+        kind = dtype_text(value)
         self.known[id(array)] = array, name
         finite = value.dtype.kind != "f" or np.isfinite(value).all()
         if value.size <= self.embedded and finite:
-            self.data.append(f"{name} = np.array({numbers(value)}, dtype={dtype_text(value)})")
+            self.data.append(f"{name} = np.array({numbers(value)}, dtype={kind})")
         else:
             self.stored[name] = value
             self.data.append(f'{name} = stored["{name}"]')
@@ -141,6 +141,9 @@ def numbers(value: Any) -> str:
 
 def dtype_text(value: Any) -> str:
     name = np.dtype(value.dtype if hasattr(value, "dtype") else value).name
+    if not hasattr(np, name):
+        text = f"there are numbers of {name}, which NumPy alone does not have"
+        raise ArgumentError(text, "model.float(), and no autocast")
     return f"np.{name}_" if name == "bool" else f"np.{name}"
 
 

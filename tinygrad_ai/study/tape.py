@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from .. import backend
 from ..autograd.anomaly import modules_at_work
 from ..autograd.graph import history, tensors
 from ..autograd.mode import state
@@ -25,20 +26,40 @@ def called(function: Callable[..., Any], inputs: Any) -> tuple[Tensor, Recording
     except (TypeError, ValueError):
         known = {}
     before = get_rng_state()
-    with observing(Everything()) as r:
-        loss = function(*inputs)
-    set_rng_state(before)  # the next call drops out the same
+    try:
+        with observing(Everything()) as r:
+            loss = function(*inputs)
+    finally:
+        set_rng_state(before)  # the next call drops out the same
+        r.restore()
     several = {k: v for k, v in known.items() if isinstance(v, tuple)}
     known |= {f"{k}{i}": t for k, v in several.items() for i, t in enumerate(v)}
     return checked(loss), r, {k: v for k, v in known.items() if isinstance(v, Tensor)}
 
 
 class Everything(Recording):
-    """Also writes down the calls inside of rules: a gradient may be a part of a loss."""
+    """Also writes down the calls inside of rules: a gradient may be a part of a loss. Keeps the
+    buffers of the modules at work as they were, such as the running mean of a batch norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffers: dict[int, list[tuple[Module, str, Tensor, Any]]] = {}
+
+    def restore(self) -> None:
+        for kept in self.buffers.values():
+            for module, name, buffer, array in kept:
+                module._buffers[name] = buffer
+                if not backend.of(array).xp.array_equal(buffer.array, array):
+                    buffer.array[...] = array
 
     def forward(self, op: Any, run: Any, args: Any, attrs: Any) -> Any:
+        modules = modules_at_work()
+        for m in modules:
+            if id(m) not in self.buffers:
+                known = [(name, b) for name, b in m._buffers.items() if b is not None]
+                self.buffers[id(m)] = [(m, name, b, b.array.copy()) for name, b in known]
         result = run(args, attrs)
-        place, modules = storage.user_place(), modules_at_work()
+        place = storage.user_place()
         self.calls.append(Call(op, args, attrs, result, place, modules, 0.0))
         return result
 

@@ -36,7 +36,7 @@ def shown(timeline: Timeline) -> Group:
 
 def plain(timeline: Timeline) -> str:
     out = io.StringIO()
-    Console(file=out, width=100, color_system=None).print(shown(timeline))
+    Console(file=out, width=100, color_system=None, force_jupyter=False).print(shown(timeline))
     return "\n".join([line.rstrip() for line in out.getvalue().splitlines()])
 
 
@@ -110,8 +110,9 @@ def picture(timeline: Timeline, path: Any) -> Path:
     bare(axes)
     axes.set(xlim=(0, max(times[-1], 1e-9)), ylim=(0, 1.08 * top or 1), xlabel="time, ms")
     axes.set_ylabel(name, rotation=0, ha="right", y=1.0, labelpad=-8)
-    title = f"Memory: peak {readable(peak.bytes)} at {named(peak.event)}"
+    title = f"Memory: peak {readable(peak.bytes)}"
     figure.text(0.02, 0.955, title, size=12, weight="bold", va="center")
+    figure.text(0.975, 0.957, f"at {named(peak.event)}", size=8, va="center", ha="right")
     handles, texts = axes.get_legend_handles_labels()
     figure.legend(handles, texts, loc="upper left", bbox_to_anchor=(0.012, 0.935), ncols=6,
                   frameon=False, fontsize=7.5, handlelength=1, columnspacing=1.2)  # fmt: skip

@@ -34,7 +34,9 @@ class Part:
     mistake: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        """As JSON has it: None for a number that is not finite."""
+        return {k: None if isinstance(v, float) and not np.isfinite(v) else v
+                for k, v in vars(self).items()}  # fmt: skip
 
 
 @dataclass

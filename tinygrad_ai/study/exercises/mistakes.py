@@ -19,6 +19,9 @@ def mistake(
     """The likely mistake in the gradient of input number i; None if it is right or unknown."""
     if all([same(w, t.right[i]) for w, t in zip(written, found)]):
         return None
+    odd = sum([int((~np.isfinite(w)).sum()) for w in written])
+    if odd:
+        return f"NaN or infinity in {odd} of {sum([w.size for w in written])} elements"
     for text, wrong in candidates(exercise, found, i):
         if all([same(w, a) for w, a in zip(written, map(wrong, found))]):
             return text

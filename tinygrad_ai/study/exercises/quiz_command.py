@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from math import isfinite
 from typing import Any
 
 from rich.console import Console
@@ -29,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
     seed = int(time.time()) % 100_000 if args.seed is None else args.seed
     sick, well = quiz(seed), healthy(seed)
     losses = {"this run": sick.train(max(STEPS)), "healthy": well.train(max(STEPS))}
-    found: dict[str, Any] = {"seed": seed, "losses": losses, "choices": sick.choices}
+    found: dict[str, Any] = {"seed": seed, "choices": sick.choices}
     answer = args.answer
     if not args.json:
         shown(seed, sick, losses)
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> int:
         found["correct"] = sick.check(answer)
     if args.reveal:
         found["fault"], found["proof"] = sick.reveal()
+    found["losses"] = {k: [x if isfinite(x) else None for x in row] for k, row in losses.items()}
     print(json.dumps(found) if args.json else verdict(found))
     return int(found.get("correct") is False)
 

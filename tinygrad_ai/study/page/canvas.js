@@ -97,6 +97,18 @@ class Canvas {
     this.repaint();
   }
 
+  /** Everything, or its upper end where everything would be too small to read. */
+  begin() {
+    this.fit();
+    if (this.camera.k >= READABLE) return;
+    const { clientWidth: w } = this.element, all = bounds(this.scene.boxes);
+    const first = this.scene.boxes.reduce((a, b) => b.y < a.y ? b : a);
+    this.camera.k = 0.8;
+    this.camera.x = first.x + first.w / 2 - w / 2 / this.camera.k;
+    this.camera.y = all.y - 24 / this.camera.k;
+    this.repaint();
+  }
+
   /** Moves the camera so that a box is in view; not at all if it is. */
   reveal(box) {
     const { clientWidth: w, clientHeight: h } = this.element, { camera } = this;

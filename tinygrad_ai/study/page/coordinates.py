@@ -15,6 +15,7 @@ BESIDE, UNDER = 22.0, 38.0  # room between boxes, and between rows
 NARROW, PORT = 14.0, 12.0  # room beside a bend, and between a port and the next row
 PAD, TITLE = 18.0, 24.0  # room inside an open module, and for its name
 SWEEPS = 8
+LOOSE = 1e-6  # how much a box to which nothing leads counts in its row
 
 
 @dataclass
@@ -63,9 +64,10 @@ class Place:
 def place(levels: list[Level], number: int, open: set[int]) -> Place:
     """One level and all below it that is open."""
     level, found = levels[number], Place()
+    own = set(level.boxes)
     for row in level.rows:
         for box in row:
-            found.size[box] = (WIDTH, HEIGHT) if box in level.boxes else (0.0, 0.0)
+            found.size[box] = (WIDTH, HEIGHT) if box in own else (0.0, 0.0)
             if box[0] == "g" and int(box[1:]) in open:
                 inner = found.inner[box] = place(levels, int(box[1:]), open)
                 found.size[box] = inner.w, inner.h
@@ -81,7 +83,9 @@ def place(levels: list[Level], number: int, open: set[int]) -> Place:
 
 
 def across(level: Level, found: Place) -> None:
-    """Horizontally: boxes move towards those they are linked to, and never through each other."""
+    """Horizontally: boxes move towards those they are linked to, and never through each other.
+    What nothing leads to (a weight) moves towards its users, and not they towards it: so a chain
+    of layers is straight."""
     row = {box: at for at, boxes in enumerate(level.rows) for box in boxes}
     links: dict[int, dict[str, list[tuple[str, float]]]]  # those below (1) and above (-1)
     links = {1: defaultdict(list), -1: defaultdict(list)}
@@ -91,21 +95,24 @@ def across(level: Level, found: Place) -> None:
             step = 1 if row[b] > row[a] else -1
             links[-step][b].append((a, offset))
             links[step][a].append((b, -offset))
+    loose = {box for box in level.boxes if not links[-1][box]}
     for boxes in level.rows:
-        spread(found, boxes, lambda box: 0.0)
+        spread(found, boxes, loose, lambda box: 0.0)
     for sweep in range(SWEEPS):
         last = sweep == SWEEPS - 1
         sides = (-1, 1) if last else (-1,) if sweep % 2 == 0 else (1,)
         for boxes in level.rows if sweep % 2 == 0 or last else level.rows[::-1]:
 
             def wish(box: str, sides: tuple[int, ...] = sides) -> float:
-                near = [found.x[b] + off for side in sides for b, off in links[side][box]]
-                return sum(near) / len(near) if near else found.x[box]
+                near = [pair for side in sides for pair in links[side][box]]
+                near = [pair for pair in near if pair[0] not in loose] or near
+                places = [found.x[b] + offset for b, offset in near]
+                return sum(places) / len(places) if places else found.x[box]
 
-            spread(found, boxes, wish)
+            spread(found, boxes, loose, wish)
 
 
-def spread(found: Place, boxes: list[str], wish: Callable[[str], float]) -> None:
+def spread(found: Place, boxes: list[str], loose: set[str], wish: Callable[[str], float]) -> None:
     """Puts a row as near as it can be to what its boxes wish (weighted least squares, by pooling
     neighbours that would overlap: Ayer et al., 1955)."""
     offsets, at = [], 0.0
@@ -117,7 +124,7 @@ def spread(found: Place, boxes: list[str], wish: Callable[[str], float]) -> None
         offsets.append(at)
     pools: list[list[float]] = []  # weighted sum, weight, how many
     for box, offset in zip(boxes, offsets):
-        weight = 1.0 if found.size[box][0] else 3.0
+        weight = LOOSE if box in loose else 1.0 if found.size[box][0] else 3.0
         pools.append([weight * (wish(box) - offset), weight, 1])
         while len(pools) > 1 and pools[-2][0] / pools[-2][1] > pools[-1][0] / pools[-1][1]:
             total, weight, count = pools.pop()
@@ -174,6 +181,7 @@ def draw(
             sides = (above, under) if forward else (under, above)
             if box[0] in "<>":
                 sides = (y, y) if box[0] == "<" else (y + found.h, y + found.h)
-            points += [(at, sides[0])] * (k > 0) + [(at, sides[1])] * (k < len(path) - 1)
-        arrow = path[-1][0] != ">" and path[-1] not in found.inner
+            before, after = k > 0 or "@" in box, k < len(path) - 1
+            points += [(at, sides[0])] * before + [(at, sides[1])] * after
+        arrow = found.size[path[-1]][0] > 0 and path[-1] not in found.inner
         edges.append(Edge(int(name.split(">")[0]), level.users[name], points, arrow))

@@ -130,7 +130,7 @@ function start() {
   $("graph").setAttribute("aria-label",
     `Graph of ${data.title}, ${plural(page.structure.items.length, "item")}`);
   listen(page);
-  page.canvas.fit();
+  page.canvas.begin();
   page.canvas.paint();
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,14 @@ from ...autograd.outputs import PICK, Part
 from ...errors import ArgumentError, GradError
 from ...serialization import write_text
 from ...tensor import Node, Tensor
+from ..explain import formulas
 from ..watched import Recording, names, taken_apart
 from . import html, svg, text
 from .collect import Item, Tape
 from .layers import Level, levels
 from .stats import Stats, stats
 
+FAR = 3  # powers of ten
 FIRST_VIEW = 24  # modules are open at first as long as not more boxes than this are visible
 
 
@@ -31,6 +34,11 @@ class Structure:
     levels: list[Level]
     walk: list[int]
     classes: dict[str, str]  # of modules, by dotted name
+
+    @cached_property
+    def inside(self) -> dict[int, str]:
+        """The name of the innermost module that is drawn around each item."""
+        return {i: level.name for level in self.levels for i in level.members}
 
     def signature(self) -> list[Any]:
         return [item.signature() for item in self.items]
@@ -52,8 +60,8 @@ class Structure:
 class Frame:
     """One step of training: statistics by item, and where NaN and infinities come from.
 
-    `bad` holds (item, input) where the item's rule gave such a gradient to that input. `origin`
-    is the item that made the first one, and "forward" or "backward".
+    `spoilt` holds the items with such a value, `bad` (item, input) where the item's rule gave such
+    a gradient to that input. `origin` is the first item it is seen in, and "forward" or "backward".
     """
 
     step: int
@@ -61,6 +69,7 @@ class Frame:
     loss: float | None
     values: list[Stats | None]
     grads: list[Stats | None]
+    spoilt: list[int]
     bad: list[tuple[int, int]]
     origin: tuple[int, str] | None
 
@@ -107,7 +116,8 @@ class Graph:
         return html.dumped(self.to_dict())
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain lists, dictionaries, numbers and strings."""
+        """All of it as plain lists, dictionaries, numbers and strings, for JSON: what is not finite
+        is None in statistics, and "NaN", "∞" or "-∞" as a loss."""
         return {
             "title": self.title,
             "structures": [
@@ -115,19 +125,25 @@ class Graph:
                 for s in self.structures
             ],
             "frames": [
-                {**vars(f), **{k: [s and s.to_dict() for s in getattr(f, k)]
-                               for k in ("values", "grads")}}
+                {**vars(f), "loss": html.plain(f.loss),
+                 **{k: [s and s.to_dict() for s in getattr(f, k)] for k in ("values", "grads")}}
                 for f in self.frames
             ],
-            "history": self.history,
+            "history": [{k: html.plain(v) for k, v in line.items()} for line in self.history],
         }  # fmt: skip
 
     def scale(self) -> tuple[int, int]:
-        """The powers of ten between which all norms of gradients lie, over all steps."""
-        norms = [g.norm for f in self.frames for g in f.grads if g and 0 < g.norm < math.inf]
-        logs = [math.log10(n) for n in norms] or [0.0]
-        low, high = math.floor(min(logs)), math.ceil(max(logs))
+        """The powers of ten of the colours: all norms of gradients, over all steps, lie between
+        them, but for a smallest twentieth that is far below: it is what rounding left of zeros."""
+        logs = self.logarithms()
+        most = logs[len(logs) // 20]
+        low, high = math.floor(logs[0] if most - logs[0] < FAR else most), math.ceil(logs[-1])
         return low, max(high, low + 1)
+
+    def logarithms(self) -> list[float]:
+        """Of the norms of all gradients, in order."""
+        norms = [g.norm for f in self.frames for g in f.grads if g and 0 < g.norm < math.inf]
+        return sorted([math.log10(n) for n in norms]) or [0.0]
 
     def _repr_html_(self) -> str:
         return html.framed(self)
@@ -135,8 +151,9 @@ class Graph:
     def __repr__(self) -> str:
         items = self.structures[-1].items
         ops, leaves = ([i.kind for i in items].count(k) for k in ("op", "leaf"))
+        counts = f"{ops} op{'s' * (ops != 1)}, {leaves} {'leaf' if leaves == 1 else 'leaves'}"
         steps = f", {len(self.frames)} steps" if len(self.frames) > 1 else ""
-        return f"<Graph of {self.title}: {ops} ops, {leaves} leaves{steps}; .save('graph.html')>"
+        return f"<Graph of {self.title}: {counts}{steps}; .save('graph.html')>"
 
 
 def graph(
@@ -150,6 +167,9 @@ def graph(
     GradError without history; GraphFreedError after backward() without retain_graph.
     """
     check(loss, model)
+    if not isinstance(calls, (Recording, type(None))):
+        text = f"expected the calls of record(), got {type(calls).__name__}"
+        raise ArgumentError(text, "with study.record() as calls:")
     known = names(loss, model, depth=2)
     structure, frame = looked_at(loss, model, known, calls, gradient)
     return Graph(title_of(model), [structure], [frame])
@@ -185,6 +205,7 @@ def looked_at(
         i = tape.index[pull.node]
         walk.append(i)
         grads[i] = pull.g
+        tape.items[i].formula = "; ".join(formulas(pull, tape.calls)) or tape.items[i].formula
         bad += [(i, k) for k, gx in enumerate(pull.grads) if spoiled(gx)]
     several = {i: g if type(g) is tuple else (g,) for i, g in grads.items()}
     count = range(len(tape.items))
@@ -195,7 +216,8 @@ def looked_at(
         tape.items, levels(tape.items), walk, {name: type(m).__name__ for name, m in named}
     )
     value = float(backend.to_numpy(loss.array).ravel()[0]) if loss.array.size == 1 else None
-    frame = Frame(step, 0, value, values, found, bad, origin(tape.items, walk, values, found, bad))
+    wrong = spoilt(tape.items, values)
+    frame = Frame(step, 0, value, values, found, wrong, bad, origin(walk, wrong, found, bad))
     return structure, frame
 
 
@@ -208,14 +230,26 @@ def spoiled(array: Any) -> bool:
     return not bool(backend.of(array).isfinite(array).all())
 
 
+def spoilt(items: list[Item], values: list[Stats | None]) -> list[int]:
+    """The items whose value holds a NaN or an infinity. Minus infinity counts where an op made it
+    of finite numbers (the logarithm of 0); else it is a mask, or what came of one."""
+
+    def finite(item: Item) -> bool:
+        """Whether no minus infinity went in, as far as that is known."""
+        known = [values[i.source] for i in item.inputs if i.source is not None]
+        texts = [*[i.text for i in item.inputs], *item.attrs.values()]
+        return all([s and not s.minus_inf for s in known]) and "-inf" not in texts
+
+    return [i for i, s in enumerate(values) if s and (
+        s.bad_value or (s.minus_inf and items[i].kind == "op" and finite(items[i])))]  # fmt: skip
+
+
 def origin(
-    items: list[Item], walk: list[int], values: list[Stats | None], grads: list[Stats | None],
-    bad: list[tuple[int, int]],
-) -> tuple[int, str] | None:  # fmt: skip
-    """Who made the first NaN or infinity: forward, else backward."""
-    for i, value in enumerate(values):
-        if value is not None and value.bad_value:
-            return i, "forward"
+    walk: list[int], spoilt: list[int], grads: list[Stats | None], bad: list[tuple[int, int]]
+) -> tuple[int, str] | None:
+    """Where the first NaN or infinity is seen: forward, else backward."""
+    if spoilt:
+        return spoilt[0], "forward"
     makers = {i for i, _ in bad}
     for i in walk:
         g = grads[i]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import coordinates
 from .colours import RAMP
+from .labels import digits
 from .stats import Stats
 
 if TYPE_CHECKING:
@@ -55,13 +57,15 @@ def dumped(value: Any) -> str:
 
 def data(graph: Graph) -> dict[str, Any]:
     """What page.js reads. Statistics are rows in the order of Stats' fields."""
-    sizes = ("WIDTH", "HEIGHT", "BESIDE", "UNDER", "NARROW", "PORT", "PAD", "TITLE", "SWEEPS")
+    sizes = ("WIDTH", "HEIGHT", "BESIDE", "UNDER", "NARROW", "PORT", "PAD", "TITLE", "SWEEPS",
+             "LOOSE")  # fmt: skip
     return {
         "title": graph.title,
         "structures": [_structure(s) for s in graph.structures],
         "frames": [_frame(f) for f in graph.frames],
-        "history": graph.history,
+        "history": [{k: plain(v) for k, v in line.items()} for line in graph.history],
         "scale": graph.scale(),
+        "below": graph.logarithms()[0] < graph.scale()[0],
         "ramp": RAMP,
         "sizes": {name: getattr(coordinates, name) for name in sizes},
     }
@@ -80,11 +84,17 @@ def _structure(s: Structure) -> dict[str, Any]:
 def _frame(f: Frame) -> dict[str, Any]:
     return {
         **vars(f),
+        "loss": plain(f.loss),
         "values": [row(s) for s in f.values],
         "grads": [row(s) for s in f.grads],
-        "bad_values": [i for i, s in enumerate(f.values) if s and s.bad_value],
         "bad_grads": [i for i, s in enumerate(f.grads) if s and s.bad_grad],
     }
+
+
+def plain(value: Any) -> Any:
+    """JSON has neither NaN nor infinities: they become words."""
+    odd = isinstance(value, float) and not math.isfinite(value)
+    return digits(value) if odd else value
 
 
 def row(s: Stats | None) -> list[Any] | None:

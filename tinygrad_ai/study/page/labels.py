@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from .graph import Frame, Structure
 
 
-def title(item: Item) -> str:
-    """The item's name; a parameter's without its module's, which stands around it."""
-    return item.name.removeprefix(f"{item.module}.") if item.kind == "leaf" else item.name
+def title(structure: Structure, i: int) -> str:
+    """The item's name; a parameter's without that of the module that is drawn around it."""
+    item = structure.items[i]
+    return item.name.removeprefix(f"{structure.inside[i]}.") if item.kind == "leaf" else item.name
 
 
 def shape(item: Item) -> str:

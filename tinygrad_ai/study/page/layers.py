@@ -23,8 +23,9 @@ class Level:
     """The content of a module, or of the whole picture.
 
     Boxes are named by strings: "12" is item 12, "g3" the module that is level 3, "<12" and ">12"
-    the ports at which what item 12 made comes in and goes out, "12>g3:1" a bend on its way to g3.
-    A path is named after item and end, as "12>g3", and lists the boxes it goes through.
+    the ports at which what item 12 made comes in and goes out, "12@4" a bend in row 4 on its way.
+    A path is named after item and end, as "12>g3", and lists the boxes it goes through; it may
+    begin at a bend of "12>@4", the part that several paths have in common.
     """
 
     name: str
@@ -116,14 +117,34 @@ def arrange(items: list[Item], level: Level, unit: dict[int, str]) -> None:
     rows: dict[int, list[str]] = defaultdict(list)
     for box in [*level.boxes, *dict.fromkeys(e for p in ends.values() for e in p if e[0] in "<>")]:
         rows[rank[box]].append(box)
+    ways: dict[tuple[str, bool], list[str]] = defaultdict(list)
     for name, (a, b) in ends.items():
-        step = 1 if rank[b] > rank[a] else -1
-        between = range(rank[a] + step, rank[b], step)
-        bends = [f"{name}:{k}" for k, _ in enumerate(between)]
-        for at, bend in zip(between, bends):
-            rows[at].insert(len(rows[at]) // 2, bend)  # straight on, between weights
-        level.paths[name] = [a, *bends, b]
+        ways[name.split(">")[0], rank[b] > rank[a]].append(name)
+    for (source, down), names in ways.items():
+        names.sort(key=lambda name: abs(rank[ends[name][1]] - rank[ends[name][0]]))
+        trunk(level, source, [(name, *ends[name]) for name in names], rank, rows, 1 if down else -1)
     level.rows = ordered([rows[at] for at in sorted(rows)], list(level.paths.values()))
+
+
+def trunk(
+    level: Level, source: str, ends: list[tuple[str, str, str]], rank: dict[str, int],
+    rows: dict[int, list[str]], step: int,
+) -> None:  # fmt: skip
+    """The paths from one source to all its users on one side, nearest first: one line through the
+    rows from which each branches off, so that a weight of many uses is not as many lines."""
+    start = ends[0][1]
+    line, at = [start], rank[start]
+    for k, (name, _, end) in enumerate(ends):
+        while at + step != rank[end] and at != rank[end]:
+            at += step
+            line.append(f"{source}@{at}")
+            rows[at].insert(len(rows[at]) // 2, line[-1])  # straight on, between weights
+        if len(line) > 1 and k + 1 < len(ends):
+            part = f"{source}>@{at}"
+            level.paths[part] = line
+            level.users[part] = [u for other, _, _ in ends[k:] for u in level.users[other]]
+            line = line[-1:]
+        level.paths[name] = [*line, end]
 
 
 def segments(items: list[Item], level: Level, unit: dict[int, str]) -> dict[str, tuple[str, str]]:
@@ -144,19 +165,21 @@ def segments(items: list[Item], level: Level, unit: dict[int, str]) -> dict[str,
 
 
 def ranks(boxes: list[str], pairs: list[tuple[str, str]]) -> dict[str, int]:
-    """Longest paths from above; then what has nothing above it (a weight) comes down to its use."""
+    """Longest paths from above; then what makes edges shorter by it comes down to its use: a
+    weight, and what is made of such alone, as each step's input of a recurrent network."""
     after: dict[str, list[str]] = {b: [] for b in boxes}
     for a, b in pairs:
         after[a].append(b)
     order = without_circles(boxes, after)
     rank = dict.fromkeys(boxes, 0)
-    fed = set()
+    fed = {b for a in order for b in after[a]}
+    above = dict.fromkeys(boxes, 0)  # how many edges come from what has something above it
     for a in order:
         for b in after[a]:
             rank[b] = max(rank[b], rank[a] + 1)
-            fed.add(b)
-    for a in boxes:
-        if a not in fed and after[a]:
+            above[b] += a in fed
+    for a in reversed(order):
+        if len(after[a]) > above[a]:
             rank[a] = min([rank[b] for b in after[a]]) - 1
     return rank
 

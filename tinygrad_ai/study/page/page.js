@@ -12,7 +12,7 @@ class Page {
     this.opened = data.structures.map((s) => new Set(s.opened));
     data.structures.forEach(prepared);
     data.frames.forEach((frame) => {
-      frame.spoilt = new Set(frame.bad_values);
+      frame.spoilt = new Set(frame.spoilt);
       frame.spoiltGrads = new Set(frame.bad_grads);
       frame.spoiltRules = new Set(frame.bad.map(([i, k]) => `${i}:${k}`));
     });
@@ -39,7 +39,8 @@ class Page {
 
   refresh() {
     this.lit = this.pulled ? new Set(this.structure.walk.slice(0, this.pulled)) : null;
-    const chosen = this.chosen;
+    const playing = this.pulled ? String(this.structure.walk[this.pulled - 1]) : null;
+    const chosen = playing ?? this.chosen;
     $("panel").replaceChildren(...(chosen === null ? overview(this)
       : chosen[0] === "g" ? modulePanel(this, +chosen.slice(1))
       : itemPanel(this, +chosen)).filter(Boolean));
@@ -52,10 +53,17 @@ class Page {
     $("step").setAttribute("aria-valuetext", `step ${$("step-text").textContent}`);
     $("alert").hidden = !origin;
     if (origin) {
-      $("alert").replaceChildren(`Not finite: first in the ${origin[1]} pass of `,
-        link(this, origin[0]), `, then in ${plural(this.spoiltCount() - 1, "other")}`);
+      $("alert").replaceChildren(`Not finite: first seen in the ${origin[1]} pass of `,
+        link(this, origin[0]), `, then in ${plural(this.spoiltCount() - 1, "other")}`,
+        this.unseenBefore(origin) ? " (values before it are not known: record() it)" : "");
     }
     this.canvas.repaint();
+  }
+
+  /** Whether what went into the origin is not known, so that it may have been there before. */
+  unseenBefore([i, pass]) {
+    return pass === "forward" && this.structure.items[i].inputs.some(([, source]) =>
+      source !== null && !this.frame.values[source]);
   }
 
   /** How many items have a value or a gradient that is not finite. */
@@ -82,10 +90,11 @@ class Page {
     return kind === "leaf" || !module ? name : `${name} in ${module}`;
   }
 
-  /** A parameter's name without its module's, which stands around it. */
+  /** A parameter's name without that of the module that is drawn around it. */
   shortName(i) {
-    const { name, module } = this.structure.items[i];
-    return module && name.startsWith(module + ".") ? name.slice(module.length + 1) : name;
+    const { name } = this.structure.items[i], level = this.structure.around[i].at(-1);
+    const module = level === undefined ? "" : this.structure.levels[level].name + ".";
+    return module && name.startsWith(module) ? name.slice(module.length) : name;
   }
 
   /** The gradient that stands for a closed module: all its parameters', else its output's. */
@@ -125,7 +134,7 @@ class Page {
     if (!grad) return { fill: null, faded: !!this.lit };
     if (this.lit && !members.every((i) => this.arrived(i))) return { fill: null, faded: true };
     if (grad.norm === null || grad.nan || grad.inf || grad.minusInf) {
-      return { fill: this.canvas.colours.bad, ink: "#fff" };
+      return { fill: this.canvas.colours.bad, ink: inkOn(parts(this.canvas.colours.bad)) };
     }
     if (grad.norm === 0) return { fill: "#8a8f98", ink: "#000" };
     const [low, high] = this.data.scale;
@@ -142,9 +151,9 @@ class Page {
     const { colours } = this.canvas, { spoilt, spoiltRules } = this.frame;
     const spoils = (user) => this.structure.items[user].inputs.some(([, source], k) =>
       source === edge.source && spoiltRules.has(`${user}:${k}`));
-    const bad = spoilt.has(edge.source) || edge.users.some(spoils);
+    const bad = spoilt.has(edge.source) || (spoiltRules.size > 0 && edge.users.some(spoils));
     const mine = this.chosen !== null
-      && (this.chosen === String(edge.source) || edge.users.some((u) => String(u) === this.chosen));
+      && (+this.chosen === edge.source || edge.users.includes(+this.chosen));
     const now = this.lit && edge.users.includes(this.structure.walk[this.pulled - 1]);
     if (bad) return { stroke: colours.bad, width: 3 };
     if (mine || now) return { stroke: colours.accent, width: 2.6 };
@@ -292,7 +301,7 @@ class Page {
     if (this.pulled >= this.structure.walk.length) return this.stop();
     this.pulled += 1;
     const i = this.structure.walk[this.pulled - 1], item = this.structure.items[i];
-    const rule = item.formula.split(/;\s+/).slice(1).join("; ");
+    const rule = item.formula.split(/;\s+/).filter((line) => line[0] === "g").join("; ");
     $("status").textContent = `${this.pulled} / ${this.structure.walk.length}  ${this.fullName(i)}`
       + (rule ? `:  ${rule}` : "");
     this.ringed = this.visible(i);
@@ -333,15 +342,14 @@ class Page {
   }
 
   legend() {
-    const [low, high] = this.data.scale;
+    const [low, high] = this.data.scale, lowest = `${this.data.below ? "≤ " : ""}1e${low}`;
     const swatch = (colour, text) => el("span", {},
       el("i", colour ? { style: `background:${colour}` } : { class: "none" }), text);
-    const words = `Colours: the gradient's norm, from 1e${low} to 1e${high}`;
+    const words = `Colours: the gradient's norm, from ${lowest} to 1e${high}`;
     const colours = `background:linear-gradient(90deg,${this.data.ramp.join()})`;
     $("legend").setAttribute("aria-label", words);
-    $("legend").replaceChildren("gradient norm ‖g‖",
-      el("div", { class: "ramp", style: colours }),
-      el("div", { class: "ends" }, el("span", {}, `1e${low}`), el("span", {}, `1e${high}`)),
+    $("legend").replaceChildren("gradient norm ‖g‖", el("span", {}, lowest),
+      el("div", { class: "ramp", style: colours }), el("span", {}, `1e${high}`),
       el("div", { class: "swatches" }, swatch("#8a8f98", "zero"), swatch(null, "none"),
         swatch("var(--bad)", "NaN, ∞")));
   }
@@ -364,13 +372,20 @@ function prepared(structure) {
 function ramp(colours, share) {
   const at = Math.min(1, Math.max(0, share)) * (colours.length - 1);
   const k = Math.min(Math.floor(at), colours.length - 2);
-  const rgb = [1, 3, 5].map((j) => {
-    const [a, b] = [colours[k], colours[k + 1]].map((text) => parseInt(text.slice(j, j + 2), 16));
-    return Math.round(a + (b - a) * (at - k));
-  });
-  const linear = rgb.map((n) => n / 255)
+  const [a, b] = [parts(colours[k]), parts(colours[k + 1])];
+  const rgb = a.map((n, j) => Math.round(n + (b[j] - n) * (at - k)));
+  return { fill: `rgb(${rgb})`, ink: inkOn(rgb) };
+}
+
+/** Black or white, whichever contrasts more with red, green and blue (colours.py: ink). */
+function inkOn([red, green, blue]) {
+  const linear = [red, green, blue].map((n) => n / 255)
     .map((n) => n <= 0.04045 ? n / 12.92 : ((n + 0.055) / 1.055) ** 2.4);
   const light = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
-  const black = (light + 0.05) / 0.05 > 1.05 / (light + 0.05);
-  return { fill: `rgb(${rgb})`, ink: black ? "#000" : "#fff" };
+  return (light + 0.05) / 0.05 > 1.05 / (light + 0.05) ? "#000" : "#fff";
+}
+
+/** #rrggbb as three numbers. */
+function parts(colour) {
+  return [1, 3, 5].map((j) => parseInt(colour.slice(j, j + 2), 16));
 }

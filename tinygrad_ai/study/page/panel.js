@@ -25,7 +25,8 @@ function named(row) {
 
 /** Three digits; powers of ten only where they are shorter. */
 function digits(number) {
-  if (number === null || number === undefined) return "NaN or ∞"; // JSON has neither
+  if (typeof number === "string") return number; // JSON has neither NaN nor ∞
+  if (number === null || number === undefined) return "NaN or ∞";
   const text = String(Number(number.toPrecision(3)));
   return text.replace("-", "").length > 7 ? number.toExponential(2).replace("e+", "e") : text;
 }
@@ -95,9 +96,9 @@ function histogram(heading, s) {
 
 /** The points of a line over a box of 100 by `high`; what is not a number is left out. */
 function points(numbers, high, low = null, top = null) {
-  const finite = numbers.filter((n) => n !== null && n !== undefined);
+  const finite = numbers.filter(Number.isFinite);
   const from = low ?? Math.min(...finite), to = top ?? Math.max(...finite);
-  return numbers.map((n, k) => n === null || n === undefined ? "" : [
+  return numbers.map((n, k) => !Number.isFinite(n) ? "" : [
     numbers.length < 2 ? 50 : 100 * k / (numbers.length - 1),
     2 + (high - 4) * (to > from ? 1 - (n - from) / (to - from) : 0.5),
   ].map((at) => at.toFixed(2)).join()).filter(Boolean).join(" ");
@@ -105,7 +106,7 @@ function points(numbers, high, low = null, top = null) {
 
 /** One or two lines of numbers over steps, the second dashed. */
 function chart(heading, lines, now = null) {
-  const all = lines.flat().filter((n) => n !== null && n !== undefined);
+  const all = lines.flat().filter(Number.isFinite);
   if (all.length < 2) return [];
   const [low, top] = [Math.min(...all), Math.max(...all)];
   const drawn = lines.map((numbers, k) => el("polyline", {

@@ -32,7 +32,10 @@ function anchor(found, box, path, end) {
   return inner ? inner.x[(end ? "<" : ">") + path.split(">")[0]] - inner.w / 2 : 0;
 }
 
-/** Horizontally: boxes move towards those they are linked to, and never through each other. */
+/**
+ * Horizontally: boxes move towards those they are linked to, and never through each other. What
+ * nothing leads to moves towards its users, and not they towards it.
+ */
 function across(level, found, sizes) {
   const row = {}, above = {}, under = {};
   level.rows.forEach((boxes, at) => boxes.forEach((box) => {
@@ -47,22 +50,24 @@ function across(level, found, sizes) {
       after[a].push([b, -offset]);
     }
   }
-  for (const boxes of level.rows) spread(found, boxes, () => 0, sizes);
+  const loose = new Set(level.boxes.filter((box) => !above[box].length));
+  for (const boxes of level.rows) spread(found, boxes, loose, () => 0, sizes);
   for (let sweep = 0; sweep < sizes.SWEEPS; sweep++) {
     const last = sweep === sizes.SWEEPS - 1, even = sweep % 2 === 0;
     const sides = last ? [above, under] : even ? [above] : [under];
     const wish = (box) => {
-      const near = sides.flatMap((side) => side[box].map(([b, offset]) => found.x[b] + offset));
-      return near.length ? near.reduce((a, b) => a + b, 0) / near.length : found.x[box];
+      const all = sides.flatMap((side) => side[box]), firm = all.filter(([b]) => !loose.has(b));
+      const places = (firm.length ? firm : all).map(([b, offset]) => found.x[b] + offset);
+      return places.length ? places.reduce((a, b) => a + b, 0) / places.length : found.x[box];
     };
     for (const boxes of even || last ? level.rows : level.rows.slice().reverse()) {
-      spread(found, boxes, wish, sizes);
+      spread(found, boxes, loose, wish, sizes);
     }
   }
 }
 
 /** Puts a row as near as it can be to what its boxes wish, by pooling those that would overlap. */
-function spread(found, boxes, wish, sizes) {
+function spread(found, boxes, loose, wish, sizes) {
   const offsets = [], pools = [];
   let at = 0;
   boxes.forEach((box, k) => {
@@ -73,7 +78,7 @@ function spread(found, boxes, wish, sizes) {
     offsets.push(at);
   });
   boxes.forEach((box, k) => {
-    const weight = found.size[box][0] ? 1 : 3;
+    const weight = loose.has(box) ? sizes.LOOSE : found.size[box][0] ? 1 : 3;
     pools.push([weight * (wish(box) - offsets[k]), weight, 1]);
     while (pools.length > 1 && mean(pools.at(-2)) > mean(pools.at(-1))) {
       const last = pools.pop();
@@ -135,10 +140,10 @@ function draw(levels, number, found, x, y, boxes, edges) {
       const at = x + found.x[box] + anchor(found, box, name, k > 0);
       let sides = forward ? [middle - half, middle + half] : [middle + half, middle - half];
       if (isPort(box)) sides = box[0] === "<" ? [y, y] : [y + found.h, y + found.h];
-      if (k > 0) points.push([at, sides[0]]);
+      if (k > 0 || box.includes("@")) points.push([at, sides[0]]);
       if (k < path.length - 1) points.push([at, sides[1]]);
     });
-    const arrow = end[0] !== ">" && !(end in found.inner);
+    const arrow = found.size[end][0] > 0 && !(end in found.inner);
     edges.push({ source: +name.split(">")[0], users: level.users[name], points, arrow });
   }
 }

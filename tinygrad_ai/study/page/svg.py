@@ -35,14 +35,14 @@ def drawn(graph: Graph, dark: bool) -> str:
         f"<title>{escape(repr(graph).split(';')[0].lstrip('<'))}</title>",
         f"<rect x='{-MARGIN}' y='{-MARGIN}' width='100%' height='100%' fill='{look['page']}'/>",
     ]
-    spoilt = {i for i, s in enumerate(frame.values) if s and s.bad_value}
     parts += [frame_of(graph, b, look) for b in boxes if b.open]
     for e in edges:
-        bad = e.source in spoilt or any([(u, k) in frame.bad for u in e.users
+        bad = e.source in frame.spoilt or any([(u, k) in frame.bad for u in e.users
                                          for k, s in enumerate(structure.items[u].inputs)
                                          if s.source == e.source])  # fmt: skip
         parts.append(line(e, BAD if bad else look["line"]))
-    parts += [box_of(graph, b, look) for b in boxes if not b.open]
+    scale = graph.scale()
+    parts += [box_of(graph, b, look, scale) for b in boxes if not b.open]
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
@@ -59,7 +59,7 @@ def frame_of(graph: Graph, b: Box, look: dict[str, str]) -> str:
     )
 
 
-def box_of(graph: Graph, b: Box, look: dict[str, str]) -> str:
+def box_of(graph: Graph, b: Box, look: dict[str, str], scale: tuple[int, int]) -> str:
     """An item, or a closed module, in the colour of its gradient."""
     frame = graph.frames[-1]
     structure = graph.structures[frame.structure]
@@ -69,9 +69,9 @@ def box_of(graph: Graph, b: Box, look: dict[str, str]) -> str:
         third, kind = labels.norms(None, grad), "module"
     else:
         item, grad = structure.items[int(b.name)], frame.grads[int(b.name)]
-        name, under, kind = labels.title(item), labels.shape(item), item.kind
+        name, under, kind = labels.title(structure, int(b.name)), labels.shape(item), item.kind
         third = labels.norms(frame.values[int(b.name)], grad)
-    fill = colour(grad, graph.scale()) or look["box"]
+    fill = colour(grad, scale) or look["box"]
     text = ink(fill) if grad is not None else look["text"]
     dash = " stroke-dasharray='5 4'" if kind == "data" else ""
     parts = [

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 def dot(graph: Graph) -> str:
     """A digraph with a cluster for each module."""
     frame = graph.frames[-1]
-    structure = graph.structures[frame.structure]
+    structure, scale = graph.structures[frame.structure], graph.scale()
     shapes = {"op": "box", "leaf": "ellipse", "data": "note"}
 
     def node(i: int, indent: str) -> str:
         item = structure.items[i]
-        fill = colour(frame.grads[i], graph.scale()) or "#f1f3f5"
+        fill = colour(frame.grads[i], scale) or "#f1f3f5"
         label = r"\n".join([dot_text(part) for part in lines(graph, i)])
         return (
             f'{indent}n{i} [label="{label}", shape={shapes[item.kind]}, style=filled, '
@@ -53,7 +53,8 @@ def mermaid(graph: Graph) -> str:
 
     body = nested(graph, 0, "  ", node, opening, "end")
     edges = [f"  n{a} --> n{b}" for a, b in pairs(graph)]
-    fills = [(i, colour(g, graph.scale())) for i, g in enumerate(frame.grads)]
+    scale = graph.scale()
+    fills = [(i, colour(g, scale)) for i, g in enumerate(frame.grads)]
     styles = [f"  style n{i} fill:{c},color:{ink(c)}" for i, c in fills if c]
     return "\n".join(["flowchart TD", *body, *edges, *styles]) + "\n"
 
@@ -61,9 +62,10 @@ def mermaid(graph: Graph) -> str:
 def lines(graph: Graph, i: int) -> list[str]:
     """What stands in a box, line by line."""
     frame = graph.frames[-1]
-    item = graph.structures[frame.structure].items[i]
+    structure = graph.structures[frame.structure]
     third = labels.norms(frame.values[i], frame.grads[i])
-    return [part for part in (labels.title(item), labels.shape(item), third) if part]
+    title = labels.title(structure, i)
+    return [part for part in (title, labels.shape(structure.items[i]), third) if part]
 
 
 def nested(
