@@ -52,7 +52,7 @@ PRETRAIN = [  # options beside a corpus that is good, and a part of the message
     (("--model", "gpt", "--tokenizer", "{}/bert"), "needs a tokenizer with a eos_token"),
     (("--model", "bert", "--tokenizer", "{}/bert", "--length", 99), "fix: --length 12"),
     (("--model", "bert", "--tokenizer", "{}/bert", "--vocab-size", 9), "or --vocab-size"),
-    (("--model", "bert", "--tokenizer", "{}/nothing"), "is no folder with a tokenizer"),
+    (("--model", "bert", "--tokenizer", "{}/nothing"), "is no folder on this machine"),
     (("--model", "bert", "--device", "toaster"), "toaster"),
 ]
 
@@ -83,7 +83,7 @@ def test_a_corpus_that_is_none(
 
 FINETUNE = [  # model, data, options, and a part of the message
     ("gpt", "reviews.csv", (), "expected model_type 'bert'"),
-    ("nothing", "reviews.csv", (), "is no folder with a tokenizer"),
+    ("nothing", "reviews.csv", (), "is no folder on this machine"),
     ("bert", "nothing.csv", (), "nothing.csv is no file"),
     ("bert", "corpus.txt", (), "expected a file ending in .csv or .jsonl"),
     ("bert", "one.csv", (), "expected examples of two classes"),

@@ -13,6 +13,7 @@ import tinygrad_ai as ta
 from tests.hf_help import BERT, GPT2, close, tokens
 from tinygrad_ai import models, nn
 from tinygrad_ai.autograd.gradcheck import gradcheck
+from tinygrad_ai.errors import CheckpointError
 from tinygrad_ai.models.lora import LoRALinear
 
 IDS = ta.tensor(tokens())
@@ -105,6 +106,17 @@ def test_a_merged_model_is_saved_as_any_other(tmp_path: Path) -> None:
     close(again(IDS).logits, model(IDS).logits, tolerance=1e-12)
 
 
+def test_a_model_that_is_not_merged_is_not_loaded_without_its_additions(tmp_path: Path) -> None:
+    model = trained(models.add_lora(bert(), 4, targets=["query"]))
+    model.save_pretrained(tmp_path)
+    kind = models.BertForSequenceClassification
+    with pytest.raises(CheckpointError, match="query.lora_A.weight and others(.|\n)*merge_lora"):
+        kind.from_pretrained(tmp_path)
+    again = models.add_lora(kind(model.config).double().eval(), 4, targets=["query"])
+    again.load_state_dict(ta.load(tmp_path / "model.safetensors"))  # what the error says
+    close(models.merge_lora(again)(IDS).logits, model(IDS).logits)
+
+
 @pytest.mark.parametrize("kind", ["bert", "gpt"])
 def test_adapters_are_saved_apart(tmp_path: Path, kind: str) -> None:
     make, targets, whole = (
@@ -190,6 +202,7 @@ def test_adapters_that_are_refused(tmp_path: Path) -> None:
     ):
         models.load_adapter(larger, tmp_path)
     assert not any(isinstance(m, LoRALinear) for m in larger.modules())
+    assert all(p.requires_grad for p in larger.parameters())
     close(larger(IDS).logits, logits)
     for changes, message in (
         ({"peft_type": "IA3"}, "only plain LoRA is known, not IA3"),

@@ -100,6 +100,21 @@ def test_with_and_without_the_prefix(tmp_path: Path, caplog: pytest.LogCaptureFi
     close(bare(ta.tensor(tokens()))[0], theirs.bert(torch.tensor(tokens()))[0])
 
 
+def test_layers_that_the_model_lacks_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A configuration with too few layers; a head that is not there is none."""
+    for kind, bare in (("BertForMaskedLM", "BertModel"), ("GPT2LMHeadModel", "GPT2Model")):
+        theirs_of(kind).save_pretrained(tmp_path / kind)
+        with caplog.at_level(logging.INFO, "tinygrad_ai.models"):
+            options = {"add_pooling_layer": False} if bare == "BertModel" else {}
+            getattr(models, bare).from_pretrained(tmp_path / kind, **options)
+            getattr(models, kind).from_pretrained(tmp_path / kind, num_hidden_layers=1)
+        head, layer = caplog.records[-2:]
+        assert head.levelno == logging.INFO and layer.levelno == logging.WARNING
+        assert "1.attn" in layer.message or "layer.1.attention" in layer.message
+
+
 def test_old_files(tmp_path: Path) -> None:
     """Norms called gamma and beta, buffers among the weights, a tied weight twice."""
     for kind, buffers in (

@@ -28,7 +28,15 @@ def refused(folder: Any, message: str, kind: Any = models.BertModel, **options: 
 
 def test_a_name_that_is_no_folder() -> None:
     text = refused("google-bert/bert-base-uncased", "is no folder on this machine")
-    assert "fix: huggingface-cli download google-bert/bert-base-uncased --local-dir" in text
+    assert "fix: hf download google-bert/bert-base-uncased --local-dir" in text
+
+
+def test_what_is_no_folder(folder: Path) -> None:
+    text = refused(folder / "model.safetensors", "is a file, expected the folder with a model")
+    assert str(folder) in text
+    for load in (models.BertModel.from_pretrained, models.AutoModel.from_pretrained):
+        with pytest.raises(ValueError, match="expected a folder with a model, got NoneType"):
+            load(None)
 
 
 def test_pickles(folder: Path) -> None:
@@ -49,6 +57,7 @@ def test_damaged_files(folder: Path) -> None:
         (content[: 8 + length // 2], "its header would end at byte"),
         (content[:4], "its header would end at byte"),
         (b"", "its header would end at byte"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "no weights(.|\n)*fix: git lfs pull"),
         (b"<!DOCTYPE html><html>", "its header would end at byte"),
         (content[:8] + b"x" * (len(content) - 8), "its header is no JSON object"),
     ):
@@ -90,6 +99,9 @@ def test_sizes_that_do_not_fit(folder: Path) -> None:
         ({"num_attention_heads": 0}, "expected num_attention_heads to be a whole number > 0"),
         ({"vocab_size": "60"}, "expected vocab_size to be a whole number > 0, got '60'"),
         ({"hidden_dropout_prob": 1.5}, r"hidden_dropout_prob to be a number in \[0, 1\], got 1.5"),
+        ({"layer_norm_eps": "1e-12"}, "expected layer_norm_eps to be a number >= 0, got '1e-12'"),
+        ({"initializer_range": -1}, "expected initializer_range to be a number >= 0, got -1"),
+        ({"id2label": ["A", "B"]}, r"expected id2label to be a dictionary, got \['A', 'B'\]"),
         ({"hidden_act": "gelus"}, "expected hidden_act to be one of gelu, .*, got 'gelus'"),
         ({"problem_type": "ranking"}, "expected problem_type to be one of regression"),
         ({"position_embedding_type": "relative_key"}, "expected position_embedding_type 'abs"),
@@ -141,10 +153,18 @@ def test_inputs_that_are_refused(folder: Path) -> None:
         model(ids, labels=ta.tensor([0, 3]))
     with pytest.raises(IndexError, match="60"):
         model(ids * 60)
+    with pytest.raises(ValueError, match="expected attention_mask to be a tensor, got list"):
+        model(ids, attention_mask=[[1] * 5] * 2)
+    for kind in (models.BertForSequenceClassification, models.BertForTokenClassification):
+        with pytest.raises(ValueError, match="expected labels to be a tensor, got list"):
+            kind.from_pretrained(folder)(ids, labels=[0, 1])
+    gpt = models.GPT2LMHeadModel(models.GPT2Config(**GPT2))
+    with pytest.raises(ValueError, match="expected labels to be a tensor, got list"):
+        gpt(ids, labels=[[1] * 5] * 2)
     with pytest.raises(RuntimeError, match=r"expected attention_mask \(2, 5\), got \(5, 2\)"):
         model(ids, attention_mask=ids.T)
     with pytest.raises(RuntimeError, match=r"expected input_ids \(batch, length\) of integers"):
-        model()
+        model(ids[0])
     model.config.problem_type = "multi_label_classification"
     with pytest.raises(TypeError, match="expects labels of 0.0 and 1.0, got int64"):
         model(ids, labels=ta.ones(2, 3, dtype=ta.int64))

@@ -95,6 +95,17 @@ def test_default(name: str) -> None:
         default_data_collator([{"x": [1]}, {"x": [1, 2]}])
 
 
+def test_samples_that_cannot_be_stacked() -> None:
+    rows = [{"input_ids": ta.zeros(n, dtype=ta.int64)} for n in (4, 6)]
+    with pytest.raises(
+        ArgumentError, match=r"input_ids have different shapes: \(4,\), \(6,\)\n.*pads"
+    ):
+        default_data_collator(rows)
+    for row in ("a text", (1, 2)):
+        with pytest.raises(ArgumentError, match=f"samples that are dict.*got {type(row).__name__}"):
+            default_data_collator([row])
+
+
 def test_causal_labels(theirs: Any) -> None:
     collator = transformers().DataCollatorForLanguageModeling(theirs, mlm=False)
     same(DataCollatorForLanguageModeling(wordpiece(), mlm=False)(features()), collator(features()))

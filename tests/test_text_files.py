@@ -171,7 +171,7 @@ def damaged(folder: Path, name: str, content: bytes) -> Path:
 
 
 def test_folders_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="bert-base-uncased is no folder(.|\n)*snapshot_down"):
+    with pytest.raises(CheckpointError, match="bert-base-uncased. is no folder(.|\n)*hf download"):
         BertTokenizer.from_pretrained("bert-base-uncased")
     with pytest.raises(CheckpointError, match="has no tokenizer: neither(.|\n)*it has nothing"):
         AutoTokenizer.from_pretrained(tmp_path)

@@ -13,7 +13,7 @@ import pytest
 import tinygrad_ai as ta
 from tests.trainer_help import Rows, classifier, losses, same_weights, stacked, tagger, trainer
 from tinygrad_ai import nn
-from tinygrad_ai.errors import ArgumentError, DataError
+from tinygrad_ai.errors import ArgumentError, CheckpointError, DataError
 from tinygrad_ai.train import (
     EarlyStoppingCallback,
     ProgressCallback,
@@ -303,6 +303,28 @@ def test_save_model(tmp_path: Path) -> None:
     assert args["learning_rate"] == 1e-2
 
 
+def test_metrics_are_printed_and_saved(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = trainer(tmp_path / "new")
+    run.log_metrics("eval", {"eval_loss": 0.123456, "eval_n": 3})
+    assert capsys.readouterr().out.splitlines() == [
+        "***** eval metrics *****", "  eval_loss = 0.1235", "  eval_n    = 3"
+    ]  # fmt: skip
+    run.save_metrics("eval", {"eval_loss": np.float64(0.123456)})
+    run.save_metrics("train", {"train_loss": 0.5})
+    run.save_metrics("test", {"test_loss": 0.25}, combined=False)
+    found = {p.name: json.loads(p.read_text()) for p in (tmp_path / "new").iterdir()}
+    both = {"eval_loss": 0.123456, "train_loss": 0.5}
+    assert found.pop("all_results.json") == both
+    assert found == {
+        "eval_results.json": {"eval_loss": 0.123456}, "train_results.json": {"train_loss": 0.5},
+        "test_results.json": {"test_loss": 0.25},
+    }  # fmt: skip
+    (tmp_path / "new" / "all_results.json").write_text("{")
+    with pytest.raises(CheckpointError, match="all_results.json is damaged"):
+        run.save_metrics("eval", {"eval_loss": 1.0})
+    assert json.loads((tmp_path / "new" / "eval_results.json").read_text()) != {"eval_loss": 1.0}
+
+
 def test_model_init_starts_anew_each_time(tmp_path: Path) -> None:
     args = TrainingArguments(str(tmp_path), max_steps=3, save_strategy="no", learning_rate=0.1)
     run = Trainer(
@@ -353,6 +375,17 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path, model.requires_grad_(False)).train()
     with pytest.raises(ArgumentError, match="max_steps says how long"):
         trainer(tmp_path, train_dataset=ta.data.IterableDataset())
+    for wrong, came in ((lambda seen: None, "NoneType"), (lambda seen: 3.0, "float")):
+        with pytest.raises(ArgumentError, match=f"compute_metrics to return a dict.*{came}"):
+            trainer(tmp_path, eval_dataset=Rows(), compute_metrics=wrong).evaluate()
+    with pytest.raises(ArgumentError, match="Trainer expects model to be a Module, got str"):
+        Trainer("bert", TrainingArguments(str(tmp_path)))
+    with pytest.raises(ArgumentError, match="args to be a TrainingArguments, got dict"):
+        Trainer(model, {"output_dir": str(tmp_path)})  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="expected output_dir to be a folder, .* is a file"):
+        (tmp_path / "file").write_text("mine")
+        trainer(tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
     with pytest.raises(ArgumentError, match="metric_for_best_model is 'eval_f1', but the eval"):
         trainer(
             tmp_path, eval_dataset=Rows(), eval_strategy="epoch", metric_for_best_model="f1"
@@ -374,8 +407,11 @@ def test_a_model_without_a_loss_is_named(tmp_path: Path) -> None:
 
 def test_columns_that_nobody_takes(tmp_path: Path) -> None:
     rows = [{"text": ta.zeros(2)}] * 4
-    with pytest.raises(ArgumentError, match=r"no column of the data set \(text\)"):
+    with pytest.raises(ArgumentError, match=r"no column of the data set \(text\) but labels"):
         trainer(tmp_path, train_dataset=rows).train()
+    told = [{"text": "a", "label": 1}] * 4
+    with pytest.raises(ArgumentError, match=r"\(text, label\) but labels .*\n.*tokenizer\(texts\)"):
+        trainer(tmp_path, train_dataset=told).train()
     with pytest.raises(ArgumentError, match="sample 0 has neither"):
         trainer(tmp_path, train_sampling_strategy="group_by_length").train()
     assert sequential(rows)(ta.Generator()) == [0, 1, 2, 3]

@@ -81,6 +81,8 @@ def test_fine_tuning_is_that_of_transformers(tmp_path: Path, tokenizer: Any) -> 
     np.testing.assert_allclose(losses(ours), expected, rtol=1e-5)
     for name, value in theirs.state_dict().items():
         np.testing.assert_allclose(mine.state_dict()[name].numpy(), value, rtol=0, atol=1e-5)
+    assert ours.state.total_flos == reference.state.total_flos > 1e6
+    assert ours.state.log_history[-1]["total_flos"] == ours.state.total_flos
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -103,3 +105,39 @@ def test_masked_text_is_resumed(tmp_path: Path, tokenizer: Any, workers: int) ->
         again = fresh()
         again.train(resume_from_checkpoint=str(tmp_path / "run" / f"checkpoint-{cut}"))
         assert same_weights(whole.model, again.model) and losses(whole) == losses(again)
+        assert again.state.total_flos == whole.state.total_flos > 0
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_the_loss_of_gpt2_is_the_mean_over_what_is_predicted(tmp_path: Path, steps: int) -> None:
+    """In the batch of an evaluation, and in all batches of a step, however long their texts are.
+    The first token of a text and padding are predicted by nobody."""
+    draw = np.random.default_rng(0)
+    rows = [{"input_ids": draw.integers(1, 60, n).tolist()} for n in (9, 4, 7, 2, 8, 3)]
+    rows = [
+        {**row, "labels": row["input_ids"] + [-100] * (9 - len(row["input_ids"]))} for row in rows
+    ]
+    for row in rows:
+        row["input_ids"] = row["input_ids"] + [0] * (9 - len(row["input_ids"]))
+    ta.manual_seed(0)
+    config = models.GPT2Config(
+        vocab_size=60, n_embd=16, n_layer=1, n_head=2, n_positions=9, initializer_range=0.5,
+        resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0, bos_token_id=0, eos_token_id=0,
+    )  # fmt: skip
+    model = models.GPT2LMHeadModel(config).double().eval()
+    ids, labels = [np.array([row[name] for row in rows]) for name in ("input_ids", "labels")]
+    logits = torch.tensor(model(ta.tensor(ids)).logits.detach().numpy())
+    each = torch.nn.functional.cross_entropy(
+        logits[:, :-1].transpose(1, 2), torch.tensor(labels[:, 1:]), reduction="none"
+    )  # fmt: skip
+    mean = float(each.sum() / (labels[:, 1:] != -100).sum())
+    args = TrainingArguments(
+        str(tmp_path), per_device_train_batch_size=2, gradient_accumulation_steps=steps,
+        logging_steps=1, max_steps=1, per_device_eval_batch_size=6, save_strategy="no",
+        train_sampling_strategy="sequential",
+    )  # fmt: skip
+    trainer = Trainer(model, args, train_dataset=rows, eval_dataset=rows)
+    assert trainer.evaluate()["eval_loss"] == pytest.approx(mean, rel=1e-9)
+    trainer.train()
+    first = float(each[: 2 * steps].sum() / (labels[: 2 * steps, 1:] != -100).sum())
+    assert losses(trainer) == [pytest.approx(first, rel=1e-9)]

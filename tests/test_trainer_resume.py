@@ -48,6 +48,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 CASES: dict[str, dict[str, Any]] = {
     "dropout": {"dropout": 0.3},
+    "a log each epoch": {"logging_strategy": "epoch", "dropout": 0.3},
     "accumulation": {"gradient_accumulation_steps": 4, "dropout": 0.2, "logging_steps": 2},
     "drawn data": {"train_dataset": Noisy(), "data_collator": masking, "dropout": 0.3},
     "workers": {"train_dataset": Noisy(), "data_collator": masking, "dataloader_num_workers": 2},
@@ -197,6 +198,7 @@ CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"seed": 1}, "seed: 42 there, 1 here"),
     ({"per_device_train_batch_size": 5}, "per_device_train_batch_size: 4 there, 5 here"),
     ({"learning_rate": 1.0}, "learning_rate: 0.01 there, 1.0 here"),
+    ({"weight_decay": 0.5}, "group 0: {'weight_decay': 0.0} there, {'weight_decay': 0.5} here"),
     ({"optim": "sgd"}, "optimizer class: AdamW there, SGD here"),
     ({"train_dataset": Rows(count=23)}, "samples: 22 there, 23 here"),
     ({"model": wider()}, "Linear(in_features=6, out_features=16"),
@@ -257,6 +259,8 @@ def test_nothing_to_resume(tmp_path: Path) -> None:
     run.train()
     with pytest.raises(CheckpointError, match="save_only_model"):
         run.train(resume_from_checkpoint=True)
+    with pytest.raises(CheckpointError, match="no contents.json\n  fix: .*checkpoint-2'"):
+        run.train(resume_from_checkpoint=str(tmp_path / "run"))
 
 
 def test_an_unfinished_folder_is_never_resumed_from(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from safetensors.numpy import save as to_safetensors
 from .backend import moved, near
 from .backend.dtypes import is_bfloat16, named
 from .backend.storage import wrote
-from .errors import CheckpointError, TinygradError
+from .errors import ArgumentError, CheckpointError, TinygradError
 from .tensor import Tensor, wrap
 
 SINGLE = "tensor"  # the key of a file that holds one tensor
@@ -175,6 +175,30 @@ def _umask() -> int:
     return mask
 
 
+# What Hugging Face's from_pretrained is told about downloading: a folder is there.
+FETCHING = {
+    "cache_dir", "code_revision", "force_download", "local_files_only", "proxies",
+    "resume_download", "revision", "token", "trust_remote_code", "use_auth_token",
+}  # fmt: skip
+
+
+def existing_folder(path: Any, content: str) -> Path:
+    """The folder with a model or a tokenizer, or an error that says how to come by one."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ArgumentError(f"expected a folder with {content}, got {type(path).__name__}")
+    folder = Path(path)
+    if folder.is_file():
+        raise CheckpointError(
+            f"{folder} is a file, expected the folder with {content}", f"{str(folder.parent)!r}"
+        )
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"{str(path)!r} is no folder on this machine, and nothing is downloaded here",
+            f"hf download {path} --local-dir FOLDER, then from_pretrained('FOLDER')",
+        )
+    return folder
+
+
 # ---- large files, one tensor at a time
 
 # The names of dtypes in a safetensors file. NumPy has no bfloat16: its bits are read as integers.
@@ -184,6 +208,7 @@ DTYPES = {
 }  # fmt: skip
 PIECE = 2**20  # how many numbers are read at once
 MOST_HEADER = 100_000_000  # the format's own limit
+POINTER = b"version https://git-lfs"  # how a file begins that Git LFS has not fetched
 
 
 class SafetensorsFile:
@@ -196,6 +221,11 @@ class SafetensorsFile:
             raise CheckpointError(f"{self.path} does not exist")
         with open(self.path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
+            if file.read(len(POINTER)) == POINTER:
+                raise CheckpointError(
+                    f"{self.path} holds no weights, but where Git LFS finds them", "git lfs pull"
+                )
+            file.seek(0)
             length = int.from_bytes(file.read(8), "little")
             if size < 8 or length > min(size - 8, MOST_HEADER):
                 raise self.damaged(f"its header would end at byte {8 + length} of {size}")

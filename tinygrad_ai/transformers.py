@@ -14,8 +14,11 @@ from .errors import TinygradError
 
 _WHERE = {
     "models": (
-        "BertConfig", "BertForMaskedLM", "BertForSequenceClassification",
-        "BertForTokenClassification", "BertModel", "GPT2Config", "GPT2LMHeadModel", "GPT2Model",
+        "AutoConfig", "AutoModel", "AutoModelForCausalLM", "AutoModelForMaskedLM",
+        "AutoModelForSequenceClassification", "AutoModelForTokenClassification", "BertConfig",
+        "BertForMaskedLM", "BertForSequenceClassification", "BertForTokenClassification",
+        "BertModel", "GPT2Config", "GPT2LMHeadModel", "GPT2Model", "PreTrainedModel",
+        "PretrainedConfig",
     ),
     "text": (
         "AutoTokenizer", "BatchEncoding", "BertTokenizer", "BertTokenizerFast",
@@ -24,8 +27,11 @@ _WHERE = {
         "PreTrainedTokenizerFast", "default_data_collator",
     ),
     "train": (
-        "EarlyStoppingCallback", "Trainer", "TrainerCallback", "TrainingArguments",
-        "get_linear_schedule_with_warmup", "get_scheduler", "set_seed",
+        "EarlyStoppingCallback", "EvalPrediction", "PrinterCallback", "ProgressCallback", "Trainer",
+        "TrainerCallback", "TrainerControl", "TrainerState", "TrainingArguments",
+        "get_constant_schedule", "get_constant_schedule_with_warmup",
+        "get_cosine_schedule_with_warmup", "get_linear_schedule_with_warmup", "get_scheduler",
+        "set_seed",
     ),
 }  # fmt: skip
 _TABLE = {name: room for room, names in _WHERE.items() for name in names}

@@ -1,5 +1,11 @@
 """Whole networks. They know layers; they know nothing of gradients or arrays."""
 
+from .auto import AutoConfig as AutoConfig
+from .auto import AutoModel as AutoModel
+from .auto import AutoModelForCausalLM as AutoModelForCausalLM
+from .auto import AutoModelForMaskedLM as AutoModelForMaskedLM
+from .auto import AutoModelForSequenceClassification as AutoModelForSequenceClassification
+from .auto import AutoModelForTokenClassification as AutoModelForTokenClassification
 from .bert import BertConfig as BertConfig
 from .bert import BertModel as BertModel
 from .bert import BertPreTrainedModel as BertPreTrainedModel

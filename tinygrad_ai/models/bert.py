@@ -12,7 +12,7 @@ from ..errors import ArgumentError
 from ..nn import init
 from .activations import ACTIVATIONS
 from .config import PretrainedConfig
-from .layers import attend, check_ids, check_length, check_mask, heads, joined, padding_bias
+from .layers import attend, check_inputs, check_length, check_mask, heads, joined, padding_bias
 from .outputs import BaseModelOutputWithPooling
 from .pretrained import PreTrainedModel
 
@@ -34,6 +34,7 @@ class BertConfig(PretrainedConfig):
         "intermediate_size",
     )  # fmt: skip
     sizes = (*needed, "max_position_embeddings", "type_vocab_size")
+    numbers = ("initializer_range", "layer_norm_eps")
     chances = ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout")
 
     def check(self) -> None:
@@ -48,6 +49,7 @@ class BertPreTrainedModel(PreTrainedModel):
 
     config_class = BertConfig
     base_model_prefix = "bert"
+    word_table = "embeddings.word_embeddings"
     ignored_keys = (r"(^|\.)embeddings\.(position_ids|token_type_ids)$",)
 
 
@@ -63,8 +65,12 @@ class BertEmbeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, input_ids: Any, token_type_ids: Any = None, position_ids: Any = None) -> Any:
-        length = input_ids.shape[1]
+    def forward(
+        self, input_ids: Any = None, token_type_ids: Any = None, position_ids: Any = None,
+        inputs_embeds: Any = None,
+    ) -> Any:  # fmt: skip
+        x = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
+        length = x.shape[1]
         check_length(length, self.position_embeddings.num_embeddings, "max_position_embeddings")
         if position_ids is None:
             places = self.position_embeddings.weight[:length]
@@ -74,7 +80,7 @@ class BertEmbeddings(nn.Module):
             rest = places + self.token_type_embeddings.weight[0]
         else:
             rest = self.token_type_embeddings(token_type_ids) + places
-        return self.dropout(self.LayerNorm(self.word_embeddings(input_ids) + rest))
+        return self.dropout(self.LayerNorm(x + rest))
 
 
 class BertSelfAttention(nn.Module):
@@ -178,7 +184,8 @@ class BertPooler(nn.Module):
 class BertModel(BertPreTrainedModel):
     """The encoder: input_ids (N, L) to last_hidden_state (N, L, E) and pooler_output (N, E).
 
-    attention_mask (N, L) is 0 for padding, token_type_ids (N, L) says the segment.
+    attention_mask (N, L) is 0 for padding, token_type_ids (N, L) says the segment. inputs_embeds
+    (N, L, E) stand in the place of the ids' vectors.
     """
 
     def __init__(self, config: BertConfig, add_pooling_layer: bool = True) -> None:
@@ -191,14 +198,15 @@ class BertModel(BertPreTrainedModel):
 
     def forward(
         self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None,
-        position_ids: Any = None, *, output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None, return_dict: bool | None = None,
+        position_ids: Any = None, inputs_embeds: Any = None, *,
+        output_hidden_states: bool | None = None, output_attentions: bool | None = None,
+        return_dict: bool | None = None,
     ) -> Any:  # fmt: skip
-        check_ids(input_ids)
-        x = self.embeddings(input_ids, token_type_ids, position_ids)
+        shape = check_inputs(input_ids, inputs_embeds, self.config.hidden_size)
+        x = self.embeddings(input_ids, token_type_ids, position_ids, inputs_embeds)
         bias = None
         if attention_mask is not None:
-            check_mask(attention_mask, *input_ids.shape)
+            check_mask(attention_mask, *shape)
             bias = padding_bias(attention_mask, x.dtype)
         states = self.option("output_hidden_states", output_hidden_states)
         probabilities = self.option("output_attentions", output_attentions)

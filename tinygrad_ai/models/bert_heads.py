@@ -12,6 +12,7 @@ from ..ops.create import zeros
 from ..ops.shape import reshape
 from .activations import ACTIVATIONS
 from .bert import BertConfig, BertModel, BertPreTrainedModel
+from .layers import check_tensor
 from .outputs import MaskedLMOutput, SequenceClassifierOutput, TokenClassifierOutput
 
 
@@ -43,11 +44,12 @@ class _WithHead(BertPreTrainedModel):
 
     def forward(
         self, input_ids: Any = None, attention_mask: Any = None, token_type_ids: Any = None,
-        position_ids: Any = None, *, labels: Any = None, output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None, return_dict: bool | None = None,
+        position_ids: Any = None, inputs_embeds: Any = None, labels: Any = None, *,
+        output_hidden_states: bool | None = None, output_attentions: bool | None = None,
+        return_dict: bool | None = None,
     ) -> Any:  # fmt: skip
         found = self.bert(
-            input_ids, attention_mask, token_type_ids, position_ids,
+            input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds,
             output_hidden_states=output_hidden_states, output_attentions=output_attentions,
             return_dict=True,
         )  # fmt: skip
@@ -61,6 +63,7 @@ class _WithHead(BertPreTrainedModel):
 
 def token_loss(logits: Any, labels: Any) -> Any:
     """The mean cross entropy over all places whose label is not -100."""
+    check_tensor("labels", labels)
     if tuple(labels.shape) != tuple(logits.shape[:-1]):
         raise ShapeError(f"expected labels {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}")
     return F.cross_entropy(reshape(logits, (-1, logits.shape[-1])), reshape(labels, (-1,)))
@@ -77,6 +80,7 @@ class BertForSequenceClassification(_WithHead):
     output, pooled = SequenceClassifierOutput, True
 
     def loss(self, logits: Any, labels: Any) -> Any:
+        check_tensor("labels", labels)
         whole = labels.dtype.kind in "iu"
         if self.config.problem_type is None:
             several = "single_label_classification" if whole else "multi_label_classification"
@@ -140,6 +144,7 @@ class BertForMaskedLM(_WithHead):
     """A word for each place; labels of -100 do not count."""
 
     output = MaskedLMOutput
+    word_scores = "cls.predictions.decoder"
     tied = {
         "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
         "cls.predictions.decoder.bias": "cls.predictions.bias",

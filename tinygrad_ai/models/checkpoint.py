@@ -11,22 +11,12 @@ from ..errors import CheckpointError
 from ..serialization import SafetensorsFile
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+FLOATS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
 OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 CONVERT = (
     "in PyTorch: Model.from_pretrained(folder).save_pretrained(folder) of transformers, or "
     "safetensors.torch.save_file(torch.load(path, weights_only=True), 'model.safetensors')"
 )
-
-
-def checked_folder(path: Any) -> Path:
-    """The folder, or an error that says how to come by one."""
-    folder = Path(path)
-    if not folder.is_dir():
-        raise CheckpointError(
-            f"{str(path)!r} is no folder on this machine, and nothing is downloaded here",
-            f"huggingface-cli download {path} --local-dir FOLDER, then from_pretrained('FOLDER')",
-        )
-    return folder
 
 
 def weight_files(folder: Path) -> list[SafetensorsFile]:
@@ -61,6 +51,14 @@ def _shards(folder: Path) -> list[SafetensorsFile]:
     return list(files.values())
 
 
+def dtype_of(files: list[SafetensorsFile], asked: Any) -> Any:
+    """The dtype asked for; for "auto" that of the first tensor that has one of FLOATS."""
+    if not isinstance(asked, str) or asked != "auto":
+        return asked
+    kinds = [entry["dtype"] for file in files for entry in file.entries.values()]
+    return next((FLOATS[kind] for kind in kinds if kind in FLOATS), None)
+
+
 class Plan:
     """What is read, drawn and left over, all known before the first number is written."""
 
@@ -77,6 +75,7 @@ class Plan:
                 elif name is not None:
                     self.sources[name] = file, key
         self._join_tied(model)
+        _check_merged(self.unexpected)
         self.mismatched = [
             (name, file.shape(key), tuple(self.state[name].shape))
             for name, (file, key) in self.sources.items()
@@ -96,6 +95,11 @@ class Plan:
             key = key[: -len(old)] + new if key.endswith(old) else key
         names = (key, self.prefix + key, key.removeprefix(self.prefix))
         return next((n for n in names if n in self.state), None)
+
+    def _is_inside(self, key: str) -> bool:
+        """Whether an unexpected key lies where the model has others: no head, but a layer more."""
+        stems = [".".join(k.split(".")[:2]) + "." for k in (key, self.prefix + key)]
+        return any(name.startswith(stem) for name in self.state for stem in stems)
 
     def _join_tied(self, model: Any) -> None:
         """A tied parameter is read once, under whichever of its names the file has."""
@@ -124,7 +128,20 @@ class Plan:
             parts.append(f"newly initialised, to be trained: {', '.join(drawn)}")
         if self.unexpected:
             parts.append(f"not used: {', '.join(self.unexpected)}")
-        return logging.WARNING if drawn else logging.INFO, "; ".join(parts)
+        told = drawn or any(map(self._is_inside, self.unexpected))
+        return logging.WARNING if told else logging.INFO, "; ".join(parts)
+
+
+def _check_merged(unexpected: list[str]) -> None:
+    """CheckpointError for additions that were trained and would be lost."""
+    found = [key for key in unexpected if ".lora_" in key]
+    if found:
+        raise CheckpointError(
+            f"the weights have LoRA's additions beside them, {found[0]} and others: without them "
+            "the model is not what was trained",
+            "merge_lora(model) before save_pretrained; now: the model that they were saved from, "
+            "add_lora(model, ...), model.load_state_dict(ta.load(file)), merge_lora(model)",
+        )
 
 
 def _wrong_sizes(kind: str, mismatched: list[tuple[str, Any, Any]]) -> CheckpointError:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, CheckpointError
-from ..serialization import write_text
+from ..serialization import FETCHING, write_text
 from .activations import check_activation
 
 CONFIG_NAME = "config.json"
@@ -30,6 +30,7 @@ class PretrainedConfig:
     needed: tuple[str, ...] = ()  # keys without which a file does not say what the model is
     sizes: tuple[str, ...] = ()
     chances: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ("initializer_range",)
     activation = "hidden_act"
     id2label: dict[int, str]
 
@@ -51,7 +52,11 @@ class PretrainedConfig:
     def _set(self, values: dict[str, Any]) -> None:
         given = {self.aliases.get(k, k): v for k, v in values.items() if k != "model_type"}
         count, names = given.pop("num_labels", None), given.pop("label2id", None)
-        labels = given.pop("id2label", None) or {v: k for k, v in (names or {}).items()}
+        labels = given.pop("id2label", None)
+        for key, value in (("id2label", labels), ("label2id", names)):
+            if value is not None and not isinstance(value, dict):
+                raise ArgumentError(f"expected {key} to be a dictionary, got {value!r}")
+        labels = labels or {v: k for k, v in (names or {}).items()}
         for name, value in deepcopy({**COMMON, **self.defaults, **given}).items():
             setattr(self, name, value)
         self.id2label = {int(k): v for k, v in labels.items()} or {0: "LABEL_0", 1: "LABEL_1"}
@@ -92,6 +97,10 @@ class PretrainedConfig:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, (int, float)) and 0 <= value <= 1):
                 raise ArgumentError(f"expected {name} to be a number in [0, 1], got {value!r}")
+        for name in self.numbers:
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 0:
+                raise ArgumentError(f"expected {name} to be a number >= 0, got {value!r}")
         if self.hidden_size % self.num_attention_heads:
             raise ArgumentError(
                 f"hidden size {self.hidden_size} does not divide into "
@@ -140,6 +149,7 @@ class PretrainedConfig:
         path = Path(folder)
         path = path / CONFIG_NAME if path.is_dir() else path
         values = read_config(path, cls)
+        changes = {k: v for k, v in changes.items() if k not in FETCHING}
         try:
             config = cls.from_dict(values)
         except (ValueError, TypeError, AttributeError) as error:

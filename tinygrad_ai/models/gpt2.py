@@ -19,7 +19,17 @@ from .activations import ACTIVATIONS
 from .cache import KeyValueCache
 from .config import PretrainedConfig
 from .generation import GenerationMixin
-from .layers import Conv1D, attend, causal_bias, check_ids, check_length, check_mask, heads, joined
+from .layers import (
+    Conv1D,
+    attend,
+    causal_bias,
+    check_inputs,
+    check_length,
+    check_mask,
+    check_tensor,
+    heads,
+    joined,
+)  # fmt: skip
 from .outputs import BaseModelOutputWithPast, CausalLMOutput
 from .pretrained import PreTrainedModel
 
@@ -41,6 +51,7 @@ class GPT2Config(PretrainedConfig):
     }  # fmt: skip
     needed = ("vocab_size", "n_embd", "n_layer", "n_head")
     sizes = (*needed, "n_positions")
+    numbers = ("initializer_range", "layer_norm_epsilon")
     chances = ("resid_pdrop", "embd_pdrop", "attn_pdrop")
     activation = "activation_function"
 
@@ -50,6 +61,7 @@ class GPT2PreTrainedModel(PreTrainedModel):
 
     config_class = GPT2Config
     base_model_prefix = "transformer"
+    word_table = "wte"
     ignored_keys = (r"(^|\.)attn\.(bias|masked_bias)$",)
 
     def initial_std(self, full: str) -> float:
@@ -119,7 +131,8 @@ class GPT2Model(GPT2PreTrainedModel):
     """The decoder: input_ids (N, L) to last_hidden_state (N, L, E).
 
     attention_mask (N, S) is 0 for padding, S the places before included. `past_key_values` holds
-    what was read before; with `use_cache` it is returned with this input added.
+    what was read before; with `use_cache` it is returned with this input added. inputs_embeds
+    (N, L, E) stand in the place of the ids' vectors.
     """
 
     def __init__(self, config: GPT2Config) -> None:
@@ -134,11 +147,12 @@ class GPT2Model(GPT2PreTrainedModel):
 
     def forward(
         self, input_ids: Any = None, past_key_values: KeyValueCache | None = None,
-        attention_mask: Any = None, token_type_ids: Any = None, position_ids: Any = None, *,
-        use_cache: bool | None = None, output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None, return_dict: bool | None = None,
+        attention_mask: Any = None, token_type_ids: Any = None, position_ids: Any = None,
+        inputs_embeds: Any = None, *, use_cache: bool | None = None,
+        output_hidden_states: bool | None = None, output_attentions: bool | None = None,
+        return_dict: bool | None = None,
     ) -> Any:  # fmt: skip
-        check_ids(input_ids)
+        check_inputs(input_ids, inputs_embeds, self.config.n_embd)
         states = self.option("output_hidden_states", output_hidden_states)
         probabilities = self.option("output_attentions", output_attentions)
         cache = past_key_values
@@ -147,7 +161,8 @@ class GPT2Model(GPT2PreTrainedModel):
         if use_cache and cache is None:
             cache = KeyValueCache()
         past = cache.get_seq_length() if cache else 0
-        x = self.embedded(input_ids, token_type_ids, position_ids, past)
+        words = self.wte(input_ids) if inputs_embeds is None else inputs_embeds
+        x = self.embedded(words, token_type_ids, position_ids, past)
         bias = self.bias_of(attention_mask, x, past, probabilities)
         seen, attentions = [], []
         for block in self.h:
@@ -162,12 +177,12 @@ class GPT2Model(GPT2PreTrainedModel):
         )  # fmt: skip
         return self.returned(out, return_dict)
 
-    def embedded(self, ids: Any, token_type_ids: Any, position_ids: Any, past: int) -> Any:
+    def embedded(self, words: Any, token_type_ids: Any, position_ids: Any, past: int) -> Any:
         """Words and places (and, seldom, segments, which are words too), added."""
-        end = past + ids.shape[1]
+        end = past + words.shape[1]
         check_length(end, self.config.n_positions, "n_positions")
         places = self.wpe.weight[past:end] if position_ids is None else self.wpe(position_ids)
-        x = self.wte(ids) + places
+        x = words + places
         return self.drop(x if token_type_ids is None else x + self.wte(token_type_ids))
 
     def bias_of(self, mask: Any, x: Any, past: int, probabilities: bool) -> Any:
@@ -187,6 +202,7 @@ class GPT2LMHeadModel(GenerationMixin, GPT2PreTrainedModel):
     """The decoder, and scores for every word of the vocabulary as the next one."""
 
     tied = {"lm_head.weight": "transformer.wte.weight"}
+    word_scores = "lm_head"
 
     def __init__(self, config: GPT2Config) -> None:
         super().__init__(config)
@@ -197,13 +213,14 @@ class GPT2LMHeadModel(GenerationMixin, GPT2PreTrainedModel):
 
     def forward(
         self, input_ids: Any = None, past_key_values: KeyValueCache | None = None,
-        attention_mask: Any = None, token_type_ids: Any = None, position_ids: Any = None, *,
-        labels: Any = None, use_cache: bool | None = None, logits_to_keep: int = 0,
-        num_items_in_batch: Any = None, output_hidden_states: bool | None = None,
-        output_attentions: bool | None = None, return_dict: bool | None = None,
+        attention_mask: Any = None, token_type_ids: Any = None, position_ids: Any = None,
+        inputs_embeds: Any = None, *, labels: Any = None, use_cache: bool | None = None,
+        logits_to_keep: int = 0, num_items_in_batch: Any = None,
+        output_hidden_states: bool | None = None, output_attentions: bool | None = None,
+        return_dict: bool | None = None,
     ) -> Any:  # fmt: skip
         found = self.transformer(
-            input_ids, past_key_values, attention_mask, token_type_ids, position_ids,
+            input_ids, past_key_values, attention_mask, token_type_ids, position_ids, inputs_embeds,
             use_cache=use_cache, output_hidden_states=output_hidden_states,
             output_attentions=output_attentions, return_dict=True,
         )  # fmt: skip
@@ -220,6 +237,7 @@ class GPT2LMHeadModel(GenerationMixin, GPT2PreTrainedModel):
 def next_loss(logits: Any, labels: Any, count: Any = None) -> Any:
     """The mean cross entropy of each place's scores with the label after it; labels of -100 do not
     count. With `count`, the sum over all places divided by it (parts of a larger batch)."""
+    check_tensor("labels", labels)
     if tuple(labels.shape) != tuple(logits.shape[:-1]):
         raise ShapeError(f"expected labels {tuple(logits.shape[:-1])}, got {tuple(labels.shape)}")
     last = full((labels.shape[0], 1), -100, dtype=labels.dtype, device=labels.device)

@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import nn
 from ..backend.dtypes import finfo
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 from ..nn import functional as F
 from ..nn import init
 from ..ops.create import arange, empty, zeros
@@ -67,7 +67,15 @@ def attend(
     return matmul(weights, v), weights
 
 
+def check_tensor(name: str, value: Any) -> None:
+    if not isinstance(value, Tensor):
+        raise ArgumentError(
+            f"expected {name} to be a tensor, got {type(value).__name__}", f"ta.tensor({name})"
+        )
+
+
 def check_mask(mask: Any, rows: int, keys: int) -> None:
+    check_tensor("attention_mask", mask)
     if tuple(mask.shape) != (rows, keys):
         raise ShapeError(
             f"expected attention_mask {(rows, keys)}, got {tuple(mask.shape)}",
@@ -96,10 +104,28 @@ def minus_infinity(hidden: Any, dtype: Any) -> Any:
     return where(hidden, -math.inf, zeros((), dtype=dtype, device=hidden.device))
 
 
+def check_inputs(ids: Any, embeds: Any, size: int) -> tuple[int, ...]:
+    """(N, L) of ids (N, L), or of the vectors (N, L, size) that stand in their place."""
+    if ids is None and embeds is None:
+        raise ArgumentError("expected input_ids or inputs_embeds, got neither")
+    if embeds is None:
+        check_ids(ids)
+        return tuple(ids.shape)
+    if ids is not None:
+        raise ArgumentError("input_ids and inputs_embeds exclude each other: give one of them")
+    wanted = isinstance(embeds, Tensor) and embeds.dtype.kind == "f"
+    if not wanted or embeds.ndim != 3 or embeds.shape[2] != size:
+        raise ShapeError(f"expected inputs_embeds (batch, length, {size}), got {_said(embeds)}")
+    return tuple(embeds.shape[:2])
+
+
 def check_ids(ids: Any) -> None:
     if not isinstance(ids, Tensor) or ids.ndim != 2 or ids.dtype.kind not in "iu":
-        came = f"{tuple(ids.shape)} of {ids.dtype}" if isinstance(ids, Tensor) else type(ids)
-        raise ShapeError(f"expected input_ids (batch, length) of integers, got {came}")
+        raise ShapeError(f"expected input_ids (batch, length) of integers, got {_said(ids)}")
+
+
+def _said(x: Any) -> str:
+    return f"{tuple(x.shape)} of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
 
 
 def check_length(length: int, most: int, key: str) -> None:

@@ -22,7 +22,12 @@ from .layers import Conv1D
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 PREFIX = "base_model.model."  # of the names in an adapter's file, as PEFT has them
-REFUSED = ("use_dora", "use_rslora", "rank_pattern", "alpha_pattern", "layers_to_transform")
+REFUSED = (  # settings of PEFT that mean another computation, or other layers
+    "alora_invocation_tokens", "alpha_pattern", "arrow_config", "exclude_modules", "kasa_config",
+    "layer_replication", "layers_to_transform", "lora_bias", "monteclora_config", "rank_pattern",
+    "target_parameters", "trainable_token_indices", "use_bdlora", "use_dora", "use_qalora",
+    "use_rslora", "velora_config",
+)  # fmt: skip
 
 
 class LoRALinear(nn.Module):
@@ -184,15 +189,21 @@ def load_adapter(model: Any, folder: Any) -> Any:
     path = Path(folder)
     config = _adapter_config(path / CONFIG)
     file = SafetensorsFile(path / WEIGHTS)
-    add_lora(
+    trained = [(p, p.requires_grad) for p in model.parameters()]
+    paths = [f".{name}." for name, _ in model.named_parameters()]
+    named = dict.fromkeys(config.get("modules_to_save") or ())
+    add_lora(  # PEFT names heads of all kinds of models: those that are not here do not count
         model, config["r"], config["lora_alpha"], config["target_modules"],
-        config.get("lora_dropout", 0.0), config.get("modules_to_save") or (),
+        config.get("lora_dropout", 0.0),
+        [m for m in named if any([f".{m}." in path for path in paths])],
     )  # fmt: skip
     own = {PREFIX + name: t for name, t in _adapter_state(model).items()}
     wrong = sorted(own.keys() ^ set(file.names()))
     wrong += [k for k in file.names() if k in own and file.shape(k) != tuple(own[k].shape)]
     if wrong:
         merge_lora(model)  # B is 0: the model is as it was
+        for p, before in trained:
+            p.requires_grad_(before)
         raise CheckpointError(
             f"the adapter in {path} does not fit {type(model).__name__}: {', '.join(wrong)}"
         )

@@ -15,17 +15,19 @@ from .. import nn
 from ..backend import dtypes
 from ..errors import ArgumentError, CheckpointError
 from ..nn import init
-from ..serialization import save_large
-from .checkpoint import SINGLE, Plan, checked_folder, weight_files
+from ..serialization import FETCHING, existing_folder
+from .checkpoint import Plan, dtype_of, weight_files
 from .config import PretrainedConfig
 from .layers import Conv1D
+from .resizing import resize
+from .saving import bytes_of, save_weights
 
 logger = logging.getLogger("tinygrad_ai.models")
 
 # What Hugging Face's from_pretrained takes and what is always so here.
 FIXED: dict[str, tuple[Any, ...]] = {
-    "attn_implementation": ("eager", "sdpa", None), "local_files_only": (True, False),
-    "low_cpu_mem_usage": (True, False), "use_safetensors": (True, None),
+    "attn_implementation": ("eager", "sdpa", None), "device_map": ("cpu", None),
+    "low_cpu_mem_usage": (True, False), "subfolder": ("", None), "use_safetensors": (True, None),
 }  # fmt: skip
 
 
@@ -40,6 +42,9 @@ class PreTrainedModel(nn.Module):
     base_model_prefix = ""
     ignored_keys: tuple[str, ...] = ()  # patterns of buffers that old files carry
     tied: dict[str, str] = {}
+    word_table = ""  # the path of the table of words, in the model without its head
+    word_scores = ""  # the path of the layer that gives each word a score, if the model has one
+    main_input_name = "input_ids"
 
     def __init__(self, config: PretrainedConfig) -> None:
         super().__init__()
@@ -62,6 +67,39 @@ class PreTrainedModel(nn.Module):
     @property
     def device(self) -> Any:
         return next(self.parameters()).device
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """How many numbers there are to learn; tied ones count once."""
+        tables = {id(m.weight) for m in self.modules() if isinstance(m, nn.Embedding)}
+        return sum(
+            p.numel()
+            for p in self.parameters()
+            if (p.requires_grad or not only_trainable)
+            and not (exclude_embeddings and id(p) in tables)
+        )
+
+    # ---- the vocabulary
+
+    def get_input_embeddings(self) -> Any:
+        """The table with a vector for each word."""
+        return self.base_model.get_submodule(self.word_table)
+
+    def get_output_embeddings(self) -> Any:
+        """The layer that gives each word a score; None if the model has none."""
+        return self.get_submodule(self.word_scores) if self.word_scores else None
+
+    def resize_token_embeddings(
+        self, new_num_tokens: int | None = None, *, mean_resizing: bool = True
+    ) -> Any:
+        """Gives the vocabulary this size, as after `tokenizer.add_tokens`; returns the table.
+
+        New words are drawn closely around the mean of the old ones (Hewitt, 2021), or as a new
+        model's with mean_resizing=False; the last ones go if there are to be fewer. The parameters
+        are new ones: an optimizer is made afterwards.
+        """
+        if new_num_tokens is not None and new_num_tokens != self.config.vocab_size:
+            resize(self, new_num_tokens, mean_resizing)
+        return self.get_input_embeddings()
 
     def option(self, name: str, given: bool | None) -> bool:
         """What a call says, else the configuration."""
@@ -117,17 +155,19 @@ class PreTrainedModel(nn.Module):
     def from_pretrained(
         cls, pretrained_model_name_or_path: Any, *args: Any,
         config: PretrainedConfig | None = None, ignore_mismatched_sizes: bool = False,
-        output_loading_info: bool = False, dtype: Any = None, **changes: Any,
+        output_loading_info: bool = False, dtype: Any = None, torch_dtype: Any = None,
+        **changes: Any,
     ) -> Any:  # fmt: skip
         """A model in evaluation mode with the weights of a folder (config.json, model.safetensors).
 
         Further keywords change the configuration (`num_labels=3`), or go to the model. Weights of
-        float16 and bfloat16 become `dtype` (the default dtype, unless given). What the file lacks
-        is drawn, what it has besides is left; both are logged, and returned as a second result
-        with `output_loading_info`. CheckpointError says what is wrong with a folder; a weight of
-        another shape is one, unless `ignore_mismatched_sizes`: then it is drawn anew.
+        float16 and bfloat16 become `dtype` (the default dtype, unless given; "auto": the file's;
+        `torch_dtype` is its older name). What the file lacks is drawn, what it has besides is left;
+        both are logged, and returned as a second result with `output_loading_info`.
+        CheckpointError says what is wrong with a folder; a weight of another shape is one, unless
+        `ignore_mismatched_sizes`: then it is drawn anew. What is said about downloading is ignored.
         """
-        folder = checked_folder(pretrained_model_name_or_path)
+        folder = existing_folder(pretrained_model_name_or_path, "a model")
         files = weight_files(folder)
         rest = _without_fixed(changes)
         if config is None:
@@ -135,6 +175,7 @@ class PreTrainedModel(nn.Module):
             of_config = {k: rest.pop(k) for k in list(rest) if k in known}
             config = cls.config_class.from_pretrained(folder, **of_config)
         _check_keywords(cls, rest)
+        dtype = dtype_of(files, torch_dtype if dtype is None else dtype)
         with init.skipped(), _default_dtype(dtype):
             model = cls(config, *args, **rest)
         model.tie_weights()
@@ -144,8 +185,15 @@ class PreTrainedModel(nn.Module):
         logger.log(*plan.report(cls.__name__, folder))
         return (model.eval(), plan.info()) if output_loading_info else model.eval()
 
-    def save_pretrained(self, save_directory: Any, **options: Any) -> None:
-        """Writes config.json and model.safetensors, whole or not at all; tied weights once."""
+    def save_pretrained(
+        self, save_directory: Any, *, max_shard_size: Any = "50GB", **options: Any
+    ) -> None:
+        """Writes config.json and model.safetensors, whole or not at all; tied weights once.
+
+        Weights of more than `max_shard_size` ("5GB", or bytes) become files of at most that size
+        and an index, as in transformers. What an earlier save left besides is removed.
+        """
+        most = bytes_of(max_shard_size)
         if options.pop("safe_serialization", True) is not True:
             raise ArgumentError("models are saved as safetensors, never pickled")
         if options:
@@ -158,7 +206,7 @@ class PreTrainedModel(nn.Module):
         state = self.state_dict()
         aliases = self.tied if self.config.tie_word_embeddings else {}
         kept = {name: t for name, t in state.items() if name not in aliases}
-        save_large(folder / SINGLE, kept, {"format": "pt"})
+        save_weights(folder, kept, most)
         self.config.save_pretrained(folder)
 
     def is_ignored(self, key: str) -> bool:
@@ -171,7 +219,7 @@ def _without_fixed(changes: dict[str, Any]) -> dict[str, Any]:
     for name, allowed in FIXED.items():
         if name in changes and changes[name] not in allowed:
             raise ArgumentError(f"expected {name} to be one of {allowed}, got {changes[name]!r}")
-    return {k: v for k, v in changes.items() if k not in FIXED}
+    return {k: v for k, v in changes.items() if k not in FIXED and k not in FETCHING}
 
 
 def _check_keywords(kind: type[PreTrainedModel], given: dict[str, Any]) -> None:

@@ -23,14 +23,32 @@ LABELS = ("label", "label_ids")
 def default_data_collator(features: list[Any], return_tensors: str = "ta") -> dict[str, Any]:
     """Stacks values of one shape. "label" and "label_ids" become "labels"; texts are left out."""
     _check_some(features)
-    rows = [row if isinstance(row, Mapping) else vars(row) for row in features]
+    rows = [_fields(row) for row in features]
     batch: dict[str, Any] = {}
     for name, first in rows[0].items():
         if first is not None and not isinstance(first, str):
             values = _values(rows, name)
-            made = stack(values) if isinstance(first, Tensor) else plain(values)
+            made = _stacked(name, values) if isinstance(first, Tensor) else plain(values)
             batch["labels" if name in LABELS else name] = to_tensor(made, return_tensors, name)
     return batch
+
+
+def _fields(row: Any) -> Any:
+    if isinstance(row, Mapping):
+        return row
+    if not hasattr(row, "__dict__"):
+        raise ArgumentError(f"expected samples that are dictionaries, got {type(row).__name__}")
+    return vars(row)
+
+
+def _stacked(name: str, values: list[Any]) -> Tensor:
+    if len({tuple(value.shape) for value in values}) > 1:
+        came = ", ".join(str(tuple(value.shape)) for value in values)
+        raise ArgumentError(
+            f"the samples' {name} have different shapes: {came}",
+            "Trainer(..., processing_class=tokenizer) or DataCollatorWithPadding(tokenizer) pads",
+        )
+    return stack(values)
 
 
 @dataclass

@@ -9,17 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from ..serialization import write, write_text
+from ..serialization import existing_folder, write, write_text
 from .library import added, built, tokenizers
 from .vocabulary import NAMED
 
 WHOLE, CONFIG = "tokenizer.json", "tokenizer_config.json"
 WORDPIECE = "vocab.txt"
 BPE = (("vocab.json", "merges.txt"), ("encoder.json", "vocab.bpe"))
-OBTAIN = (
-    "models are not downloaded: get the folder with its files (for example with "
-    "huggingface_hub's snapshot_download) and give its path"
-)
 
 
 class Folder:
@@ -28,16 +24,14 @@ class Folder:
     """
 
     def __init__(self, path: Any) -> None:
-        self.path = Path(path)
-        if not self.path.is_dir():
-            raise CheckpointError(f"{path} is no folder with a tokenizer", OBTAIN)
+        self.path = existing_folder(path, "a tokenizer")
         self.bpe = next((pair for pair in BPE if all(self._has(name) for name in pair)), None)
         if not (self._has(WHOLE) or self._has(WORDPIECE) or self.bpe):
             there = ", ".join(sorted(p.name for p in self.path.iterdir())[:9]) or "nothing"
             raise CheckpointError(
                 f"{path} has no tokenizer: neither {WHOLE}, nor {WORDPIECE}, nor vocab.json with "
                 f"merges.txt; it has {there}",
-                OBTAIN,
+                "hf download NAME --local-dir FOLDER gets a folder with all files",
             )
         self.whole = self._json(WHOLE)
         self.config = self._json(CONFIG)

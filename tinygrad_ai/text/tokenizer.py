@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from ..errors import ArgumentError
+from ..serialization import FETCHING
 from . import files, inputs
 from .encoding import BatchEncoding
 from .library import built, tokenizers
@@ -80,6 +81,7 @@ class PreTrainedTokenizerFast(Vocabulary):
     ) -> Self:
         """The tokenizer of a folder; `options` override what its tokenizer_config.json says."""
         folder = files.Folder(pretrained_model_name_or_path)
+        options = {k: v for k, v in options.items() if k not in (*FETCHING, "use_fast")}
         settings: dict[str, Any] = {"name_or_path": folder.path, "added_tokens": folder.added()}
         return cls._of(folder, settings | folder.settings(cls.OPTIONS) | options)
 

@@ -15,6 +15,7 @@ from ..errors import ArgumentError, DataError
 from ..ops.random import Generator, randperm
 from .randomness import mixed, seeded
 
+LABELS = {"label", "label_ids", "labels"}
 Order = Callable[[Generator], list[int]]
 
 
@@ -165,11 +166,11 @@ class UsedColumns:
         if not isinstance(features[0], Mapping):
             return self.collate(features)
         kept = [{k: v for k, v in f.items() if k in self.columns} for f in features]
-        if not kept[0]:
+        if kept[0].keys() < features[0].keys() and not kept[0].keys() - LABELS:
             raise ArgumentError(
-                f"no column of the data set ({', '.join(features[0])}) is an argument of the "
-                f"model's forward ({', '.join(sorted(self.columns))})",
-                "remove_unused_columns=False",
+                f"no column of the data set ({', '.join(features[0])}) but labels is an argument "
+                f"of the model's forward ({', '.join(sorted(self.columns))})",
+                "tokenizer(texts) makes input_ids of texts; remove_unused_columns=False keeps all",
             )
         return self.collate(kept)
 

@@ -74,13 +74,22 @@ def compare(saved: dict[str, Any], now: dict[str, Any], folder: Any) -> None:
         for key in [*content, *(k for k in before if k not in content)]:
             pair = before.get(key), content.get(key)
             if pair[0] != pair[1] and not (key in GUESSED and None in pair):
-                found.append(f"{part} {key}: {before.get(key)} there, {content.get(key)} here")
+                there, here = _differing(*pair)
+                found.append(f"{part} {key}: {there} there, {here} here")
     if found:
         more = f"\n  and {len(found) - 8} more" if len(found) > 8 else ""
         raise CheckpointError(
             f"{folder} is of another run:\n  " + "\n  ".join(found[:8]) + more,
             "resume with what it was started with, or train anew in another output_dir",
         )
+
+
+def _differing(there: Any, here: Any) -> tuple[Any, Any]:
+    """Of two dictionaries what is not the same."""
+    if not isinstance(there, dict) or not isinstance(here, dict):
+        return there, here
+    same = {k for k in there if k in here and there[k] == here[k]}
+    return tuple({k: v for k, v in d.items() if k not in same} for d in (there, here))  # type: ignore[return-value]
 
 
 def _lines(part: str, before: Any, now: list[Any]) -> str:

@@ -18,8 +18,9 @@ LOG_FILE = "log.jsonl"
 
 
 def shown(logs: dict[str, Any]) -> dict[str, Any]:
-    """Numbers with four digits."""
-    return {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in logs.items()}
+    """Numbers with four digits, without total_flos, which as in Hugging Face is for the files."""
+    kept = {k: v for k, v in logs.items() if k != "total_flos"}
+    return {k: float(f"{v:.4g}") if isinstance(v, float) else v for k, v in kept.items()}
 
 
 class PrinterCallback(TrainerCallback):

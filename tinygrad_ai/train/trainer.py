@@ -121,7 +121,7 @@ class Trainer(Saving):
             if self._run_epoch(batches, plan):
                 self.progress.epoch, self.progress.batch = self.progress.epoch + 1, 0
             self._event("on_epoch_end")
-            self._maybe_log_save_evaluate(None, None)
+            self._maybe_log_save_evaluate()
             if self.control.should_training_stop:
                 break
 
@@ -157,14 +157,15 @@ class Trainer(Saving):
         self._event("on_step_begin")
         for number, inputs in enumerate(group, 1):
             self._add_loss(self.training_step(self.model, inputs, items).item())
+            self.state.total_flos += self.floating_point_ops(inputs)
             self.progress.batch += 1
             if number < len(group):
                 self._event("on_substep_end")
-        norm, rate = self._optimize()
+        self.progress.norm, self.progress.rate = self._optimize()
         self.state.global_step += 1
         self.state.epoch = self.progress.epoch + self.progress.batch / plan.batches
         self._event("on_step_end")
-        self._maybe_log_save_evaluate(norm, rate)
+        self._maybe_log_save_evaluate()
 
     def training_step(self, model: Any, inputs: Any, num_items_in_batch: Any = None) -> Any:
         """Adds the gradients of one batch; returns its part of the step's loss. Made to be
@@ -187,7 +188,7 @@ class Trainer(Saving):
             loss = progress.loss / (1 + self.state.global_step - progress.last_logged)
         progress.loss += loss
 
-    def _optimize(self) -> tuple[Any, float]:
+    def _optimize(self) -> tuple[float, float]:
         """Clips, steps, and moves the schedule on; the norm of the gradients and the rate used."""
         optimizer, limit = self.create_optimizer(), self.args.max_grad_norm
         self.scaler.unscale_(optimizer)
@@ -205,14 +206,14 @@ class Trainer(Saving):
         if self.lr_scheduler is not None and not overflowed and not self._steps_with_metric():
             self.lr_scheduler.step()
         self.model.zero_grad()
-        return norm, rate
+        return float(norm.item() if hasattr(norm, "item") else norm), rate
 
     # ---- between steps
 
-    def _maybe_log_save_evaluate(self, norm: Any, rate: float | None) -> None:
+    def _maybe_log_save_evaluate(self) -> None:
         """What the callbacks asked for."""
         if self.control.should_log and self.state.global_step > self.progress.last_logged:
-            self._log_loss(norm, rate)
+            self._log_loss()
         if self.control.should_evaluate:
             improved = self._note_best(self._evaluate())
             if self.args.save_strategy == "best":
@@ -221,14 +222,15 @@ class Trainer(Saving):
             self._save_checkpoint()
             self._event("on_save")
 
-    def _log_loss(self, norm: Any, rate: float | None) -> None:
-        """The mean loss of the steps since the last log."""
+    def _log_loss(self) -> None:
+        """The mean loss of the steps since the last log; norm and rate of the last one."""
         progress = self.progress
         logs: dict[str, Any] = {
             "loss": progress.loss / (self.state.global_step - progress.last_logged)
         }
-        if norm is not None:
-            logs["grad_norm"] = float(norm.item() if hasattr(norm, "item") else norm)
+        if progress.norm is not None:
+            logs["grad_norm"] = progress.norm
+        rate = progress.rate
         logs["learning_rate"] = self._get_learning_rate() if rate is None else rate
         progress.total_loss += progress.loss
         progress.loss, progress.last_logged = 0.0, self.state.global_step
@@ -268,7 +270,7 @@ class Trainer(Saving):
         steps = self.state.global_step - first
         samples = plan.samples * steps / plan.max_steps
         metrics = speed("train", time.perf_counter() - start, samples, steps)
-        metrics["train_loss"] = loss
+        metrics["total_flos"], metrics["train_loss"] = self.state.total_flos, loss
         self.log(metrics)
         self._load_best_model()
         self._event("on_train_end")

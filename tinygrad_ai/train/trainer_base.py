@@ -9,6 +9,7 @@ from typing import Any
 
 from ..data import DataLoader
 from ..errors import ArgumentError
+from ..nn import Module
 from ..optim import Optimizer
 from ..optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from ..tensor import Tensor
@@ -48,6 +49,10 @@ class TrainerBase:
     ) -> None:  # fmt: skip
         if (model is None) == (model_init is None):
             raise ArgumentError("Trainer expects either a model or a model_init")
+        for name, given, kind in (("model", model, Module), ("args", args, TrainingArguments)):
+            if given is not None and not isinstance(given, kind):
+                came = type(given).__name__
+                raise ArgumentError(f"Trainer expects {name} to be a {kind.__name__}, got {came}")
         self.args = args or TrainingArguments(output_dir="tmp_trainer")
         set_seed(self.args.seed)
         self.model_init, self.compute_loss_func = model_init, compute_loss_func
@@ -103,6 +108,8 @@ class TrainerBase:
                 f"eval_strategy is {args.eval_strategy!r}, but there is no eval_dataset",
                 "Trainer(..., eval_dataset=...)",
             )
+        if self._output.is_file():
+            raise ArgumentError(f"expected output_dir to be a folder, {self._output} is a file")
         if args.save_strategy == "best" and args.metric_for_best_model is None:
             raise ArgumentError('save_strategy="best" needs metric_for_best_model')
         if self.train_dataset is not None and is_stream(self.train_dataset) and args.max_steps < 1:
@@ -271,7 +278,7 @@ class TrainerBase:
             raise ArgumentError(
                 f"the model gave no loss, only: {there or 'nothing'}; "
                 f"it was given: {', '.join(inputs)}",
-                "a data set whose samples have labels, or compute_loss_func",
+                "samples with labels (numbers: strings are left out), or compute_loss_func",
             )
         return loss
 
@@ -279,6 +286,14 @@ class TrainerBase:
         if not self.model_accepts_loss_kwargs and self.compute_loss_func is None:
             return None
         return count_items(batches, self._shifts_labels)
+
+    def floating_point_ops(self, inputs: Any) -> float:
+        """About how many a batch takes, forward and backward: 6 for each token and each parameter
+        outside of the tables; 0 for a model that is none of ours. Made to be overridden."""
+        tokens = inputs.get(getattr(self.model, "main_input_name", "input_ids"))
+        if not isinstance(tokens, Tensor) or not hasattr(self.model, "num_parameters"):
+            return 0.0
+        return 6.0 * tokens.numel() * self.model.num_parameters(exclude_embeddings=True)
 
     # ---- places
 

@@ -94,7 +94,11 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except FileNotFoundError:
-        raise CheckpointError(f"{path.parent} is no whole checkpoint: no {path.name}") from None
+        last = max(checkpoints(path.parent), key=_step, default=None)
+        raise CheckpointError(
+            f"{path.parent} is no whole checkpoint: no {path.name}",
+            None if last is None else f"{str(last)!r}",
+        ) from None
     except ValueError as error:
         raise CheckpointError(f"{path} is damaged: {error}") from None
 
@@ -110,9 +114,12 @@ def checkpoints(output: Path) -> list[Path]:
 def get_last_checkpoint(folder: Any) -> str | None:
     """The checkpoint with the most steps in an output folder; None if it has none."""
     recover(Path(folder))
-    found = checkpoints(Path(folder))
-    last = max(found, key=lambda d: int(d.name.split("-")[1]), default=None)
+    last = max(checkpoints(Path(folder)), key=_step, default=None)
     return None if last is None else str(last)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.split("-")[1])
 
 
 def rotate(output: Path, limit: int | None, best: str | None) -> None:

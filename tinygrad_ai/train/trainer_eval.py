@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ..autograd.mode import no_grad
+from ..errors import ArgumentError
 from .evaluation import (
     EvalLoopOutput,
     EvalPrediction,
@@ -110,14 +112,17 @@ class Evaluating(TrainerBase):
             each = [loss for loss, size in losses for _ in range(size)]
             kept = each if "loss" in self.args.include_for_metrics else None
             seen = EvalPrediction(arrays["logits"], arrays["labels"], arrays["inputs"], kept)
-            measured = plain(self.compute_metrics(seen))
+            measured = self.compute_metrics(seen)
+            if not isinstance(measured, Mapping):
+                came = type(measured).__name__
+                raise ArgumentError(f"expected compute_metrics to return a dictionary, got {came}")
         found: dict[str, Any] = {}
         if losses:
             finite = [(loss, n) for loss, n in losses if math.isfinite(loss)]
             if not self.args.logging_nan_inf_filter or not finite:
                 finite = losses
             found[f"{prefix}_loss"] = sum([v * n for v, n in finite]) / sum([n for _, n in finite])
-        for name, value in measured.items():
+        for name, value in plain(measured).items():
             found[name if name.startswith(f"{prefix}_") else f"{prefix}_{name}"] = value
         return found
 

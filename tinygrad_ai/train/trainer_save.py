@@ -12,7 +12,9 @@ from ..errors import CheckpointError
 from ..serialization import write_text
 from . import trainer_checkpoint as disk
 from .batches import is_stream
+from .evaluation import plain
 from .fingerprint import compare, fingerprint
+from .logs import shown
 from .randomness import get_states
 from .state import TrainerState
 from .trainer_eval import Evaluating
@@ -27,6 +29,8 @@ class Progress:
     loss: float = 0.0
     total_loss: float = 0.0
     last_logged: int = 0
+    norm: float | None = None  # of the gradients of the last step
+    rate: float | None = None  # that the last step used
     epoch_streams: dict[str, Any] = field(default_factory=dict)  # as the epoch began
 
 
@@ -49,6 +53,22 @@ class Saving(Evaluating):
         """trainer_state.json in output_dir."""
         self._output.mkdir(parents=True, exist_ok=True)
         self.state.save_to_json(self._output / disk.STATE)
+
+    def log_metrics(self, split: str, metrics: dict[str, Any]) -> None:
+        """Prints metrics, a line each, under the name of their part of the data ("eval")."""
+        print(f"***** {split} metrics *****")
+        width = max(map(len, metrics), default=0)
+        for name, value in sorted(shown(metrics).items()):
+            print(f"  {name:{width}} = {value}")
+
+    def save_metrics(self, split: str, metrics: dict[str, Any], combined: bool = True) -> None:
+        """Writes output_dir/SPLIT_results.json, and adds them to all_results.json."""
+        self._output.mkdir(parents=True, exist_ok=True)
+        whole = self._output / "all_results.json"
+        before = disk.read_json(whole) if combined and whole.exists() else {}
+        _write_metrics(self._output / f"{split}_results.json", metrics)
+        if combined:
+            _write_metrics(whole, {**before, **metrics})
 
     def _save_checkpoint(self) -> None:
         """output_dir/checkpoint-N, whole or not at all; then the oldest beyond the limit go."""
@@ -135,6 +155,10 @@ class Saving(Evaluating):
             for folder in disk.checkpoints(self._output):
                 if folder != Path(best):
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_metrics(path: Path, metrics: dict[str, Any]) -> None:
+    write_text(path, json.dumps(plain(metrics), indent=4, sort_keys=True))
 
 
 def scheduler_state(scheduler: Any) -> dict[str, Any]:
