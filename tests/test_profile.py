@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -231,7 +232,20 @@ def test_a_closure_is_the_users() -> None:
     calls = report.by("op")["cross_entropy"].passes["forward"].calls
     assert report.steps == 1 and calls >= 2
     assert seconds(report, kind="python") >= 0.01 * calls
+    assert sum([e.seconds for e in report.events]) + report.overhead == pytest.approx(report.wall)
     assert sum([e.calls for e in report.events if e.kind == "optimizer"]) == 1
+
+
+def test_a_step_of_the_users_gets_what_it_was_given() -> None:
+    class Scaled(optim.Optimizer):
+        def step(self, scale: float, rates: Any = (), *, closure: Any = None) -> Any:  # type: ignore[override]
+            return scale, rates, closure and closure(2)
+
+    optimizer = Scaled([ta.ones(1)], {})
+    with profile(None, optimizer) as report:
+        assert optimizer.step(2.0, (3,), closure=lambda x: x + 1) == (2.0, (3,), 3)
+        assert optimizer.step(scale=1) == (1, (), None)
+    assert report.steps == 2
 
 
 def test_steps_are_seen_where_a_watch_stands_too() -> None:
@@ -341,6 +355,52 @@ def test_everything_is_undone_also_after_an_error() -> None:
     assert sum([e.seconds for e in report.events]) + report.overhead == pytest.approx(report.wall)
 
 
+def test_who_leaves_first_takes_nobody_along() -> None:
+    """As where a generator with a block inside is closed late."""
+    model, optimizer, x, _ = made()
+    for order in (0, 1):
+        both = [profile(model, optimizer), watch(model, optimizer)]
+        for one in both:
+            one.__enter__()
+        both[order].__exit__(None, None, None)
+        assert state.observers == (both[1 - order],)
+        model(x).sum().backward()
+        both[1 - order].__exit__(None, None, None)
+        assert state.observers == ()
+
+
+def test_an_interrupt_between_two_lines_leaves_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    push = clocks.Clock.push
+
+    def interrupted(clock: Any, frame: Any) -> None:
+        push(clock, frame)
+        if frame.name == "exp":
+            raise KeyboardInterrupt
+
+    before = doors()
+    monkeypatch.setattr(clocks.Clock, "push", interrupted)
+    with pytest.raises(KeyboardInterrupt), profile() as report:
+        time.sleep(0.01)
+        ta.ones(3).exp()
+    assert doors() == before and report.ended and seconds(report, kind="python") >= 0.01
+    assert sum([e.seconds for e in report.events]) + report.overhead == pytest.approx(report.wall)
+
+
+def test_a_gpu_that_fails_is_told_and_everything_undone(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(device: Any) -> None:
+        raise RuntimeError("illegal address")
+
+    before = doors()
+    with pytest.raises(RuntimeError, match="illegal address"), profile():
+        ta.ones(8, device="cuda").exp()
+        monkeypatch.setattr(clocks.cuda, "synchronize", failing)
+    assert doors() == before
+    with profile():
+        pass
+
+
 def test_no_node_lives_on_in_the_report() -> None:
     import gc
     import weakref
@@ -399,6 +459,21 @@ def test_memory_is_watched_beside_the_time() -> None:
     assert report.memory.samples[-1].seconds <= report.wall
 
 
+def test_an_optimizer_that_nobody_told_of_has_its_state_counted() -> None:
+    """As of a Trainer, which makes its own, and of a script."""
+    for given in (True, False):
+        model, optimizer, x, y = made()
+        with profile(model if given else None, memory=True) as report:
+            train(model, optimizer, x, y)
+        parameters = sum([p.nbytes for p in model.parameters()])
+        counters = 4 * len(list(model.parameters()))
+        ends = report.memory.samples[-1].by_category
+        assert ends["parameters"] == parameters
+        assert ends["optimizer state"] == 2 * parameters + counters
+        layers = {h.path for h in report.memory.holders(None) if h.category == "activations"}
+        assert ("blocks.0.up" if given else "Net.blocks.0.up") in layers
+
+
 def test_memory_is_undone_after_an_error() -> None:
     before = doors()
     model, optimizer, _, _ = made()
@@ -452,6 +527,28 @@ def test_one_profile_at_a_time_and_once() -> None:
     with pytest.raises(ProfileError, match="used once"), once:
         pass
     assert doors() == before and issubclass(ProfileError, (TinygradError, RuntimeError))
+
+
+def test_one_profile_in_all_threads() -> None:
+    """What it puts in place of the engine's functions is there for all of them."""
+    before, found = doors(), []
+
+    def other() -> None:
+        try:
+            with profile():
+                pass
+        except ProfileError as error:
+            found.append(str(error))
+
+    with profile() as report:
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        ta.ones(2).requires_grad_().exp().sum().backward()
+    assert "running already, perhaps in another thread" in found[0]
+    assert doors() == before and report.by("op")["walk"].total.calls == 1
+    other()
+    assert len(found) == 1 and doors() == before
 
 
 def test_a_report_is_read_at_the_end() -> None:

@@ -8,6 +8,7 @@ own Python. The profiler's bookkeeping is charged to itself, so that all of it i
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,6 +29,11 @@ from .clock import Clock, Frame
 from .counts_optim import counted
 from .profile_places import Places, class_name
 from .profile_report import Report
+from .watched import leave
+
+RUNNING = (
+    threading.Lock()
+)  # what is put in place of the engine's functions is there for all threads
 
 
 class profile:
@@ -61,10 +67,12 @@ class profile:
     # ---- around the block
 
     def __enter__(self) -> Report:
-        if any([isinstance(o, profile) for o in state.observers]):
-            raise ProfileError("a profile is running already", "one profile around both")
-        if self.report.began:
+        if self.report.began and not RUNNING.locked():
             raise ProfileError("a profile is used once", "with profile(...) as report: again")
+        if not RUNNING.acquire(blocking=False):
+            raise ProfileError("a profile is running already, perhaps in another thread",
+                               "one profile around both")  # fmt: skip
+        self.undo.callback(RUNNING.release)
         self.clock, self.places = Clock(), Places(self.model, self.called)
         self.report.began = True
         try:
@@ -88,17 +96,20 @@ class profile:
                 self.put(optimizer, partial(self.stepped, wrapped, optimizer))
         if self.memory:
             self.remember()
-        before, state.observers = state.observers, (*state.observers, self)
-        self.undo.callback(setattr, state, "observers", before)
+        state.observers = (*state.observers, self)
+        self.undo.callback(leave, self)
 
     def __exit__(self, *_: object) -> None:
-        self.clock.pause()
-        self.undo.close()
+        try:
+            self.clock.pause()  # a GPU that has failed says so here
+        finally:
+            self.undo.close()
         report, clock = self.report, self.clock
         report.memory_timeline, report.devices = self.timeline, sorted(clock.devices)
         report.steps = max(self.steps.values(), default=0)
         del self.places  # and with it the nodes of the tape
-        clock.pop()
+        while clock.frames:  # more than one where an interrupt came between two lines of ours
+            clock.pop()
         report.events = sorted(clock.events, key=lambda event: event.start)
         report.ended = True
         report.wall, report.overhead = clock.end()  # the last: it is overhead too
@@ -108,11 +119,8 @@ class profile:
         from .timeline import Timeline
 
         self.timeline = Timeline(self.model, self.optimizer)
-        self.timeline.begin()
-        self.timeline.ledger.start = self.clock.began
+        self.timeline.begin(self.clock.began, self.places.path)
         self.undo.callback(self.timeline.end)
-        for optimizer in listed(self.optimizer):  # where the timeline has put its own step
-            self.put(optimizer, partial(self.clock.aside, vars(optimizer)["step"]))
 
     def put(self, optimizer: Any, step: Callable[..., Any]) -> None:
         """In the place of a wrapper that an optimizer has for its step()."""
@@ -193,20 +201,29 @@ class profile:
             return step(optimizer, *args, **options)
         return self.clock.aside(self.step, step, optimizer, *args, **options)
 
-    def step(self, step: Any, optimizer: Any, closure: Any = None, **options: Any) -> Any:
+    def step(self, step: Any, optimizer: Any, *args: Any, **options: Any) -> Any:
         cost = counted(optimizer)
         self.clock.notice([p.array for group in optimizer.param_groups for p in group["params"]])
         frame = Frame(type(optimizer).__name__, "optimizer", "", self.places.here())
-        if closure is not None:  # the user's: all that it does is itself
-            options["closure"] = partial(self.clock.aside, self.clock.within, python(), closure)
+        given = [self.users(value) for value in args]
+        named = {name: self.users(value) for name, value in options.items()}
+        work = partial(self.clock.run, step, optimizer)
+        if self.timeline:
+            work = partial(self.timeline.step, optimizer, work)
         self.clock.push(frame)
         try:
-            result = self.clock.run(step, optimizer, **options)
+            result = work(*given, **named)
             frame.add(cost())
             self.steps[id(optimizer)] += 1
             return result
         finally:
             self.clock.pop()
+
+    def users(self, value: Any) -> Any:
+        """A closure is the user's: all that it does is itself. Anything else is as it was."""
+        if not callable(value):
+            return value
+        return lambda *args: self.clock.aside(self.clock.within, python(), value, *args)
 
 
 def python() -> Frame:
