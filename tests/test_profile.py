@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -516,6 +517,34 @@ def test_bad_arguments(args: Any, message: str) -> None:
         profile(*args)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"record_shapes": True}, "no option 'record_shapes'\n  fix: leave it out"),
+        ({"profile_memory": True}, "fix: memory=True"),
+        ({"schedule": print}, "fix: let some steps run to warm up"),
+        ({"memori": True}, "did you mean 'memory'"),
+        ({"called": 3}, "called is a function of a module, got int"),
+    ],
+)
+def test_options_that_are_none(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        profile(**options)
+
+
+def test_pytorchs_habits_are_told_what_to_write() -> None:
+    with pytest.raises(ArgumentError, match="does not decorate"):
+        profile()(print)
+    with pytest.raises(AttributeError, match="fix: with profile"):
+        profile().start()
+    with profile() as report, pytest.raises(AttributeError, match="optimizer's steps are seen"):
+        report.step()
+    with pytest.raises(AttributeError, match=r"'Report' .* 'key_averages'\n  fix: print\(report"):
+        report.key_averages()
+    with pytest.raises(AttributeError, match="'nothing'$"):
+        report.nothing  # noqa: B018
+
+
 def test_one_profile_at_a_time_and_once() -> None:
     before = doors()
     once = profile()
@@ -565,6 +594,8 @@ def test_a_report_is_read_at_the_end() -> None:
         machine(report).roofline("nowhere.png")
     with pytest.raises(ArgumentError, match="no op 'exq'"):
         report.by("op")["exq"]
+    with pytest.raises(ArgumentError, match="no op 0 in"):
+        report.by("op")[0]
 
 
 # ---- how it looks
@@ -586,6 +617,31 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert body[linear].split()[1:3] == ["forward", "15"]
     assert body[linear + 1].split()[:2] == ["backward", "15"]
     assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("view", ["op", "layer", "line"])
+def test_a_table_fits_a_terminal_of_80_columns(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = machine(profiled())
+    report.events += [replace(e, path=f"encoder.layer.{e.path}", place=f"/somewhere/{e.place}")
+                      for e in report.events]  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = str(report.by(view)).splitlines()
+    assert max(map(len, lines)) <= 80 and lines[1].split()[-3:] == ["FLOP/B", "GFLOP/s", "roof"]
+    numbers = [line.split() for line in lines if " fwd " in line]
+    assert numbers and all(["…" not in cell for row in numbers for cell in row[1:]])
+    assert view != "layer" or any([row[0].endswith("blocks.0.down") for row in numbers])
+    assert view == "op" or any([row[0].startswith("…") for row in numbers])
+
+
+def test_a_notebook_shows_tables() -> None:
+    report = profiled()
+    table = report.by("layer")
+    assert repr(table) == f"<profile by layer, {len(table)} rows>"
+    for shown in (report, table):
+        found = shown._repr_mimebundle_((), ())
+        assert {"text/html", "text/plain"} <= found.keys() and "profiler" in found["text/html"]
+        # Of the page that they stand on, dark or light: nobody else's ink and paper.
+        assert "background" not in found["text/html"] and "#000" not in found["text/html"]
 
 
 def test_the_report_for_programs() -> None:

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
-from typing import Any
+from typing import Any, NoReturn
 
 from ..autograd.checkpoint import Again
 from ..autograd.grad import Walk
@@ -27,10 +27,12 @@ from ..tensor import Node
 from . import counts
 from .clock import Clock, Frame
 from .counts_optim import counted
+from .profile_habits import missing, refuse
 from .profile_places import Places, class_name
 from .profile_report import Report
 from .watched import leave
 
+BLOCK = "with profile(model) as report: around the calls"
 RUNNING = (
     threading.Lock()
 )  # what is put in place of the engine's functions is there for all threads
@@ -54,8 +56,10 @@ class profile:
         *,
         memory: bool = False,
         called: Callable[[Any], str] = class_name,
+        **others: Any,
     ) -> None:
-        check(model, optimizer)
+        refuse(others)
+        check(model, optimizer, called)
         self.model, self.optimizer, self.memory, self.called = model, optimizer, memory, called
         self.report = Report()
         self.timeline: Any = None
@@ -63,6 +67,12 @@ class profile:
         self.last = "", ""  # layer and line of the rule that the walk ran last
         self.steps: Counter[int] = Counter()
         self.undo = ExitStack()
+
+    def __call__(self, *_: Any) -> NoReturn:
+        raise ArgumentError("profile does not decorate, and calls nothing", BLOCK)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        missing(self, name)
 
     # ---- around the block
 
@@ -199,9 +209,9 @@ class profile:
     def stepped(self, step: Any, optimizer: Any, *args: Any, **options: Any) -> Any:
         if self.clock.top.kind == "optimizer":  # a step that calls its base class's
             return step(optimizer, *args, **options)
-        return self.clock.aside(self.step, step, optimizer, *args, **options)
+        return self.clock.aside(self.timed_step, step, optimizer, *args, **options)
 
-    def step(self, step: Any, optimizer: Any, *args: Any, **options: Any) -> Any:
+    def timed_step(self, step: Any, optimizer: Any, *args: Any, **options: Any) -> Any:
         cost = counted(optimizer)
         self.clock.notice([p.array for group in optimizer.param_groups for p in group["params"]])
         frame = Frame(type(optimizer).__name__, "optimizer", "", self.places.here())
@@ -275,12 +285,14 @@ def listed(optimizer: Any) -> list[Any]:
     return list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
 
 
-def check(model: Any, optimizer: Any) -> None:
+def check(model: Any, optimizer: Any, called: Any) -> None:
     if isinstance(model, Optimizer):
         raise ArgumentError("profile expects the model first", "profile(model, optimizer)")
     if model is not None and not isinstance(model, Module):
-        fix = "with profile(model) as report: around the calls; it does not decorate"
-        raise ArgumentError(f"profile expects a Module, got {type(model).__name__}", fix)
+        raise ArgumentError(f"profile expects a Module, got {type(model).__name__}", BLOCK)
+    if not callable(called):
+        raise ArgumentError(f"called is a function of a module, got {type(called).__name__}")
     for one in listed(optimizer):
         if not isinstance(one, Optimizer):
-            raise ArgumentError(f"profile expects an Optimizer, got {type(one).__name__}")
+            fix = "profile(model, optimizer, memory=True)"
+            raise ArgumentError(f"profile expects an Optimizer, got {type(one).__name__}", fix)

@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Group
+from rich.jupyter import JupyterMixin
 
 from .. import backend
 from ..autograd.graph import tensors
@@ -47,7 +48,7 @@ class Hold:
     ref: Callable[[], Node | None] = lambda: None
 
 
-class Timeline:
+class Timeline(JupyterMixin):
     """`with Timeline(model, optimizer) as memory:` around training steps, or inference.
 
     Both may be None, `optimizer` may be a list. Someone else may put it at the door: then `begin`
