@@ -622,7 +622,7 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize("view", ["op", "layer", "line"])
 def test_a_table_fits_a_terminal_of_80_columns(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
     report = machine(profiled())
-    report.events += [replace(e, path=f"encoder.layer.{e.path}", place=f"/somewhere/{e.place}")
+    report.events += [replace(e, path=f"transformer.encoder.{e.path}", place=f"/some/{e.place}")
                       for e in report.events]  # fmt: skip
     monkeypatch.setenv("COLUMNS", "80")
     lines = str(report.by(view)).splitlines()

@@ -30,6 +30,7 @@ from .counts_optim import counted
 from .profile_habits import missing, refuse
 from .profile_places import Places, class_name
 from .profile_report import Report
+from .timeline import Timeline
 from .watched import leave
 
 BLOCK = "with profile(model) as report: around the calls"
@@ -126,8 +127,6 @@ class profile:
 
     def remember(self) -> None:
         """Memory by category: an observer of its own, whose work is our overhead."""
-        from .timeline import Timeline
-
         self.timeline = Timeline(self.model, self.optimizer)
         self.timeline.begin(self.clock.began, self.places.path)
         self.undo.callback(self.timeline.end)

@@ -24,12 +24,12 @@ from rich.jupyter import JupyterMixin
 from .. import backend
 from ..autograd.graph import tensors
 from ..autograd.mode import state
-from ..autograd.outputs import Part
+from ..autograd.outputs import PICK, Part
 from ..backend import storage
 from ..errors import ArgumentError
 from ..nn.module import Module
 from ..tensor import Node, Tensor
-from . import timeline_text
+from . import profile_text, timeline_text
 from .ledger import Block, Holder, Ledger, Origin, Sample
 from .lint_state import Subject
 from .watched import leave
@@ -107,7 +107,7 @@ class Timeline(JupyterMixin):
         return timeline_text.shown(self)
 
     def __str__(self) -> str:
-        return timeline_text.plain(self)
+        return profile_text.plain(self)
 
     def picture(self, path: Any) -> Path:
         """Draws the bytes over time, stacked by category, as .png, .svg or .pdf."""
@@ -177,7 +177,8 @@ class Timeline(JupyterMixin):
             self.gradients()
         self.hold(node)
         hold = self.holds[id(node)]
-        origin = hold.origin._replace(op=f"{node.name()} backward")
+        whose = node.parents[0] if node.op is PICK else node
+        origin = hold.origin._replace(op=f"{whose.name() if whose else ''} backward")
         self.flying([g, node.grad], origin)  # a sum of gradients is made by the walk
         self.ledger.sample(origin)
         self.bury()
