@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -294,14 +295,20 @@ def test_without_a_model_layers_have_their_classes_names() -> None:
 
 
 def test_a_module_that_nobody_registered_belongs_to_who_calls_it() -> None:
+    made_inside: weakref.WeakSet[Any] = weakref.WeakSet()
+
     class Hidden(nn.Module):
         def forward(self, x: Any) -> Any:
-            return nn.Linear(8, 2)(x)
+            layer = nn.Linear(8, 2)
+            made_inside.add(layer)
+            return layer(x)
 
     model = Hidden()
     with profile(model) as report:
         model(ta.ones(1, 8))
-    assert [e.path for e in report.events if e.name == "linear"] == ["Hidden"]
+        model(ta.ones(1, 8))
+        assert len(made_inside) == 0  # it dies as it would have
+    assert [e.path for e in report.events if e.name == "linear"] == ["Hidden"] * 2
 
 
 def test_a_loop_that_began_before() -> None:
@@ -404,7 +411,6 @@ def test_a_gpu_that_fails_is_told_and_everything_undone(
 
 def test_no_node_lives_on_in_the_report() -> None:
     import gc
-    import weakref
 
     x = ta.ones(4).requires_grad_()
     with profile() as report:

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import tinygrad_ai as ta
 from tinygrad_ai import backend, nn
-from tinygrad_ai.autograd.op import REGISTRY
+from tinygrad_ai.autograd.op import REGISTRY, op
 from tinygrad_ai.backend import Backend
 from tinygrad_ai.backend.device import CPU
 from tinygrad_ai.nn import functional as F
@@ -94,6 +94,24 @@ def test_an_op_without_samples_is_counted(name: str) -> None:
     values, attrs, flops = UNSAMPLED[name]
     inputs = [ta.full((2, 3), value) for value in values]
     assert costs(lambda: REGISTRY[name](*inputs, **attrs))[name, "forward"].flops == flops
+
+
+def test_an_op_of_the_users_may_call_its_options_as_it_likes() -> None:
+    @op
+    def twice(be: Any, x: Any, *, result: int = 1, incoming: int = 2, needs: int = 3) -> Any:
+        return x * 2
+
+    @twice.vjp
+    def _(g: Any) -> Any:
+        return g * 2
+
+    x = ta.ones(3).requires_grad_()
+    try:
+        found = costs(lambda: twice(x, result=2, needs=1).backward(ta.ones(3)))
+    finally:
+        del REGISTRY["twice"]
+    for kind in ("forward", "backward"):
+        assert (found["twice", kind].flops, found["twice", kind].bytes) == (0, 2 * 4 * 3)
 
 
 # ---- by hand
