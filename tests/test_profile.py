@@ -243,11 +243,12 @@ def test_a_step_of_the_users_gets_what_it_was_given() -> None:
         def step(self, scale: float, rates: Any = (), *, closure: Any = None) -> Any:  # type: ignore[override]
             return scale, rates, closure and closure(2)
 
-    optimizer = Scaled([ta.ones(1)], {})
+    optimizer, layer = Scaled([ta.ones(1)], {}), nn.Linear(1, 1)
     with profile(None, optimizer) as report:
         assert optimizer.step(2.0, (3,), closure=lambda x: x + 1) == (2.0, (3,), 3)
         assert optimizer.step(scale=1) == (1, (), None)
-    assert report.steps == 2
+        assert optimizer.step(layer, closure=lambda x: layer)[::2] == (layer, layer)
+    assert report.steps == 3
 
 
 def test_steps_are_seen_where_a_watch_stands_too() -> None:

@@ -92,6 +92,16 @@ def test_files_are_written_and_memory_shown(script: Path, tmp_path: Path, capsys
     assert {"X", "C"} <= {e["ph"] for e in events}
 
 
+def test_a_script_may_go_to_another_folder(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+    script.write_text(SCRIPT + "    import os\n    os.chdir('there')\n")
+    assert main(["profile", str(script), "--trace", "t.json"]) == 0
+    assert (tmp_path / "t.json").exists()
+
+
 @pytest.mark.parametrize("option", ["--trace", "--roofline"])
 @pytest.mark.parametrize("name", ["none/t.json", "t.txt"])
 def test_where_nothing_can_be_written_nothing_is_run(

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
+from types import FunctionType, MethodType
 from typing import Any, NoReturn
 
 from ..autograd.checkpoint import Again
@@ -34,6 +35,7 @@ from .timeline import Timeline
 from .watched import leave
 
 BLOCK = "with profile(model) as report: around the calls"
+CLOSURES = FunctionType, MethodType, partial
 RUNNING = (
     threading.Lock()
 )  # what is put in place of the engine's functions is there for all threads
@@ -230,9 +232,13 @@ class profile:
 
     def users(self, value: Any) -> Any:
         """A closure is the user's: all that it does is itself. Anything else is as it was."""
-        if not callable(value):
+        if not isinstance(value, CLOSURES):
             return value
-        return lambda *args: self.clock.aside(self.clock.within, python(), value, *args)
+
+        def closure(*args: Any, **options: Any) -> Any:
+            return self.clock.aside(self.clock.within, python(), value, *args, **options)
+
+        return closure
 
 
 def python() -> Frame:

@@ -37,9 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the profile, also of a script that fails; returns the script's exit code."""
     code = compiled(args.file)
-    for path, suffixes in ((args.trace, (".json",)), (args.roofline, SUFFIXES)):
-        if path:
-            file(path, *suffixes)  # a mistake is told before the script has run
+    # A mistake is told before the script has run; it may go to another folder meanwhile.
+    args.trace = args.trace and file(args.trace, ".json").resolve()
+    args.roofline = args.roofline and file(args.roofline, *SUFFIXES).resolve()
     module = ModuleType("__main__")
     module.__file__ = str(args.file)
     profiled = profile(memory=args.memory, called=partial(variable, vars(module)))
