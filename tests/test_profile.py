@@ -286,6 +286,21 @@ def test_rules_belong_to_the_layer_and_line_of_their_op() -> None:
     assert [found.passes[kind].calls for kind in ("forward", "backward")] == [16, 16]
 
 
+def test_what_a_hook_computes_is_on_its_line_and_what_the_walk_sums_on_the_ops() -> None:
+    def hook(g: Any) -> Any:
+        return g.tanh()
+
+    x = ta.ones(2, 3).requires_grad_()
+    with profile() as report:
+        x.register_hook(hook)
+        y = x.exp() * 2
+        y = y + ta.ones(1, 3).requires_grad_()
+        y.sum().backward()
+    lines = {e.name: int(e.place.split(":")[1]) for e in report.events if e.kind == "backward"}
+    first = hook.__code__.co_firstlineno
+    assert (lines["tanh"], lines["exp"], lines["sum_to"]) == (first + 1, first + 6, first + 7)
+
+
 def test_without_a_model_layers_have_their_classes_names() -> None:
     model, _, x, y = made()
     criterion = nn.CrossEntropyLoss()

@@ -166,9 +166,12 @@ class profile:
                 self.clock.pop()
 
     def framed(self, op: Any, outer: Frame) -> Frame:
-        """What the walk itself calls, as where it sums a gradient, belongs to the last rule."""
+        """What the walk itself calls, as where it sums a gradient, belongs to the last rule; what a
+        hook calls, to the hook's line."""
         kind = "backward" if self.walks else "forward"
-        path, place = self.last if outer.kind == "walk" else (outer.path, self.places.here())
+        path, place = outer.path, self.places.here()
+        if outer.kind == "walk" and place == outer.place:
+            path, place = self.last
         return Frame(op.name, kind, self.places.path() or path, place)
 
     def pulled(self, pull: Any, node: Node, g: Any, graph: bool, needs: Any = None) -> Any:
