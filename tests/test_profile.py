@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +22,10 @@ from tinygrad_ai.autograd.op import REGISTRY, op
 from tinygrad_ai.errors import ArgumentError, ProfileError, ShapeError, TinygradError
 from tinygrad_ai.study import clock as clocks
 from tinygrad_ai.study import profile, watch
+from tinygrad_ai.study.profile import kinds
 from tinygrad_ai.study.profile_report import Report
 from tinygrad_ai.study.roofline import Machine
 from tinygrad_ai.utils.checkpoint import checkpoint
-
-OPTIMIZERS = (optim.SGD, optim.Adam, optim.LBFGS)
 
 
 class Block(nn.Module):
@@ -231,7 +233,21 @@ def test_a_closure_is_the_users() -> None:
     calls = report.by("op")["cross_entropy"].passes["forward"].calls
     assert report.steps == 1 and calls >= 2
     assert seconds(report, kind="python") >= 0.01 * calls
+    assert sum([e.seconds for e in report.events]) + report.overhead == pytest.approx(report.wall)
     assert sum([e.calls for e in report.events if e.kind == "optimizer"]) == 1
+
+
+def test_a_step_of_the_users_gets_what_it_was_given() -> None:
+    class Scaled(optim.Optimizer):
+        def step(self, scale: float, rates: Any = (), *, closure: Any = None) -> Any:  # type: ignore[override]
+            return scale, rates, closure and closure(2)
+
+    optimizer, layer = Scaled([ta.ones(1)], {}), nn.Linear(1, 1)
+    with profile(None, optimizer) as report:
+        assert optimizer.step(2.0, (3,), closure=lambda x: x + 1) == (2.0, (3,), 3)
+        assert optimizer.step(scale=1) == (1, (), None)
+        assert optimizer.step(layer, closure=lambda x: layer)[::2] == (layer, layer)
+    assert report.steps == 3
 
 
 def test_steps_are_seen_where_a_watch_stands_too() -> None:
@@ -269,6 +285,21 @@ def test_rules_belong_to_the_layer_and_line_of_their_op() -> None:
     assert [found.passes[kind].calls for kind in ("forward", "backward")] == [16, 16]
 
 
+def test_what_a_hook_computes_is_on_its_line_and_what_the_walk_sums_on_the_ops() -> None:
+    def hook(g: Any) -> Any:
+        return g.tanh()
+
+    x = ta.ones(2, 3).requires_grad_()
+    with profile() as report:
+        x.register_hook(hook)
+        y = x.exp() * 2
+        y = y + ta.ones(1, 3).requires_grad_()
+        y.sum().backward()
+    lines = {e.name: int(e.place.split(":")[1]) for e in report.events if e.kind == "backward"}
+    first = hook.__code__.co_firstlineno
+    assert (lines["tanh"], lines["exp"], lines["sum_to"]) == (first + 1, first + 6, first + 7)
+
+
 def test_without_a_model_layers_have_their_classes_names() -> None:
     model, _, x, y = made()
     criterion = nn.CrossEntropyLoss()
@@ -279,14 +310,20 @@ def test_without_a_model_layers_have_their_classes_names() -> None:
 
 
 def test_a_module_that_nobody_registered_belongs_to_who_calls_it() -> None:
+    made_inside: weakref.WeakSet[Any] = weakref.WeakSet()
+
     class Hidden(nn.Module):
         def forward(self, x: Any) -> Any:
-            return nn.Linear(8, 2)(x)
+            layer = nn.Linear(8, 2)
+            made_inside.add(layer)
+            return layer(x)
 
     model = Hidden()
     with profile(model) as report:
         model(ta.ones(1, 8))
-    assert [e.path for e in report.events if e.name == "linear"] == ["Hidden"]
+        model(ta.ones(1, 8))
+        assert len(made_inside) == 0  # it dies as it would have
+    assert [e.path for e in report.events if e.name == "linear"] == ["Hidden"] * 2
 
 
 def test_a_loop_that_began_before() -> None:
@@ -326,8 +363,9 @@ def test_a_profiled_loop_ends_in_the_same_state_bit_for_bit() -> None:
 
 
 def doors() -> list[Any]:
-    return [state.observers, vars(Walk)["run"], *[vars(k).get("step") for k in OPTIMIZERS],
-            optim.Optimizer.__dict__["step"]]  # fmt: skip
+    ours = [k for k in kinds(optim.Optimizer) if k.__module__.startswith("tinygrad_ai.")]
+    steps = [vars(kind).get("step") for kind in ours]
+    return [state.observers, vars(Walk)["run"], *steps]
 
 
 def test_everything_is_undone_also_after_an_error() -> None:
@@ -341,9 +379,54 @@ def test_everything_is_undone_also_after_an_error() -> None:
     assert sum([e.seconds for e in report.events]) + report.overhead == pytest.approx(report.wall)
 
 
+def test_who_leaves_first_takes_nobody_along() -> None:
+    """As where a generator with a block inside is closed late."""
+    model, optimizer, x, _ = made()
+    for order in (0, 1):
+        both = [profile(model, optimizer), watch(model, optimizer)]
+        for one in both:
+            one.__enter__()
+        both[order].__exit__(None, None, None)
+        assert state.observers == (both[1 - order],)
+        model(x).sum().backward()
+        both[1 - order].__exit__(None, None, None)
+        assert state.observers == ()
+
+
+def test_an_interrupt_between_two_lines_leaves_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    push = clocks.Clock.push
+
+    def interrupted(clock: Any, frame: Any) -> None:
+        push(clock, frame)
+        if frame.name == "exp":
+            raise KeyboardInterrupt
+
+    before = doors()
+    monkeypatch.setattr(clocks.Clock, "push", interrupted)
+    with pytest.raises(KeyboardInterrupt), profile() as report:
+        time.sleep(0.01)
+        ta.ones(3).exp()
+    assert doors() == before and report.ended and seconds(report, kind="python") >= 0.01
+    assert sum([e.seconds for e in report.events]) + report.overhead == pytest.approx(report.wall)
+
+
+def test_a_gpu_that_fails_is_told_and_everything_undone(
+    gpu: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(device: Any) -> None:
+        raise RuntimeError("illegal address")
+
+    before = doors()
+    with pytest.raises(RuntimeError, match="illegal address"), profile():
+        ta.ones(8, device="cuda").exp()
+        monkeypatch.setattr(clocks.cuda, "synchronize", failing)
+    assert doors() == before
+    with profile():
+        pass
+
+
 def test_no_node_lives_on_in_the_report() -> None:
     import gc
-    import weakref
 
     x = ta.ones(4).requires_grad_()
     with profile() as report:
@@ -399,6 +482,21 @@ def test_memory_is_watched_beside_the_time() -> None:
     assert report.memory.samples[-1].seconds <= report.wall
 
 
+def test_an_optimizer_that_nobody_told_of_has_its_state_counted() -> None:
+    """As of a Trainer, which makes its own, and of a script."""
+    for given in (True, False):
+        model, optimizer, x, y = made()
+        with profile(model if given else None, memory=True) as report:
+            train(model, optimizer, x, y)
+        parameters = sum([p.nbytes for p in model.parameters()])
+        counters = 4 * len(list(model.parameters()))
+        ends = report.memory.samples[-1].by_category
+        assert ends["parameters"] == parameters
+        assert ends["optimizer state"] == 2 * parameters + counters
+        layers = {h.path for h in report.memory.holders(None) if h.category == "activations"}
+        assert ("blocks.0.up" if given else "Net.blocks.0.up") in layers
+
+
 def test_memory_is_undone_after_an_error() -> None:
     before = doors()
     model, optimizer, _, _ = made()
@@ -441,6 +539,34 @@ def test_bad_arguments(args: Any, message: str) -> None:
         profile(*args)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"record_shapes": True}, "no option 'record_shapes'\n  fix: leave it out"),
+        ({"profile_memory": True}, "fix: memory=True"),
+        ({"schedule": print}, "fix: let some steps run to warm up"),
+        ({"memori": True}, "did you mean 'memory'"),
+        ({"called": 3}, "called is a function of a module, got int"),
+    ],
+)
+def test_options_that_are_none(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        profile(**options)
+
+
+def test_pytorchs_habits_are_told_what_to_write() -> None:
+    with pytest.raises(ArgumentError, match="does not decorate"):
+        profile()(print)
+    with pytest.raises(AttributeError, match="fix: with profile"):
+        profile().start()
+    with profile() as report, pytest.raises(AttributeError, match="optimizer's steps are seen"):
+        report.step()
+    with pytest.raises(AttributeError, match=r"'Report' .* 'key_averages'\n  fix: print\(report"):
+        report.key_averages()
+    with pytest.raises(AttributeError, match="'nothing'$"):
+        report.nothing  # noqa: B018
+
+
 def test_one_profile_at_a_time_and_once() -> None:
     before = doors()
     once = profile()
@@ -452,6 +578,28 @@ def test_one_profile_at_a_time_and_once() -> None:
     with pytest.raises(ProfileError, match="used once"), once:
         pass
     assert doors() == before and issubclass(ProfileError, (TinygradError, RuntimeError))
+
+
+def test_one_profile_in_all_threads() -> None:
+    """What it puts in place of the engine's functions is there for all of them."""
+    before, found = doors(), []
+
+    def other() -> None:
+        try:
+            with profile():
+                pass
+        except ProfileError as error:
+            found.append(str(error))
+
+    with profile() as report:
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+        ta.ones(2).requires_grad_().exp().sum().backward()
+    assert "running already, perhaps in another thread" in found[0]
+    assert doors() == before and report.by("op")["walk"].total.calls == 1
+    other()
+    assert len(found) == 1 and doors() == before
 
 
 def test_a_report_is_read_at_the_end() -> None:
@@ -468,6 +616,8 @@ def test_a_report_is_read_at_the_end() -> None:
         machine(report).roofline("nowhere.png")
     with pytest.raises(ArgumentError, match="no op 'exq'"):
         report.by("op")["exq"]
+    with pytest.raises(ArgumentError, match="no op 0 in"):
+        report.by("op")[0]
 
 
 # ---- how it looks
@@ -489,6 +639,31 @@ def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     assert body[linear].split()[1:3] == ["forward", "15"]
     assert body[linear + 1].split()[:2] == ["backward", "15"]
     assert max(map(len, text.splitlines())) <= 110
+
+
+@pytest.mark.parametrize("view", ["op", "layer", "line"])
+def test_a_table_fits_a_terminal_of_80_columns(view: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = machine(profiled())
+    report.events += [replace(e, path=f"transformer.encoder.{e.path}", place=f"/some/{e.place}")
+                      for e in report.events]  # fmt: skip
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = str(report.by(view)).splitlines()
+    assert max(map(len, lines)) <= 80 and lines[1].split()[-3:] == ["FLOP/B", "GFLOP/s", "roof"]
+    numbers = [line.split() for line in lines if " fwd " in line]
+    assert numbers and all(["…" not in cell for row in numbers for cell in row[1:]])
+    assert view != "layer" or any([row[0].endswith("blocks.0.down") for row in numbers])
+    assert view == "op" or any([row[0].startswith("…") for row in numbers])
+
+
+def test_a_notebook_shows_tables() -> None:
+    report = profiled()
+    table = report.by("layer")
+    assert repr(table) == f"<profile by layer, {len(table)} rows>"
+    for shown in (report, table):
+        found = shown._repr_mimebundle_((), ())
+        assert {"text/html", "text/plain"} <= found.keys() and "profiler" in found["text/html"]
+        # Of the page that they stand on, dark or light: nobody else's ink and paper.
+        assert "background" not in found["text/html"] and "#000" not in found["text/html"]
 
 
 def test_the_report_for_programs() -> None:

@@ -90,7 +90,45 @@ def test_files_are_written_and_memory_shown(script: Path, tmp_path: Path, capsys
     assert "parameters" in capsys.readouterr().out and roof.exists()
     events = json.loads(trace.read_text())["traceEvents"]
     assert {"X", "C"} <= {e["ph"] for e in events}
-    assert main(["profile", str(script), "--trace", str(tmp_path / "none" / "t.json")]) == 2
+
+
+def test_a_script_may_go_to_another_folder(
+    script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path)
+    script.write_text(SCRIPT + "    import os\n    os.chdir('there')\n")
+    assert main(["profile", str(script), "--trace", "t.json"]) == 0
+    assert (tmp_path / "t.json").exists()
+
+
+@pytest.mark.parametrize("option", ["--trace", "--roofline"])
+@pytest.mark.parametrize("name", ["none/t.json", "t.txt"])
+def test_where_nothing_can_be_written_nothing_is_run(
+    script: Path, tmp_path: Path, capsys: Any, option: str, name: str
+) -> None:
+    assert main(["profile", str(script), option, str(tmp_path / name)]) == 2
+    out, err = capsys.readouterr()
+    assert "here" not in out and ("there is no folder" in err or "cannot save as" in err)
+
+
+def test_a_picture_that_fails_takes_no_text_along(
+    script: Path, tmp_path: Path, capsys: Any
+) -> None:
+    script.write_text("print('idle')\n")
+    assert main(["profile", str(script), "--roofline", str(tmp_path / "roof.svg")]) == 2
+    out, err = capsys.readouterr()
+    assert "python" in out and "nothing to draw" in err
+
+
+def test_an_optimizers_state_is_in_a_scripts_memory(script: Path, capsys: Any) -> None:
+    assert main(["profile", str(script), "--json", "--memory"]) == 0
+    memory = json.loads(capsys.readouterr().out)["memory"]
+    parameters = 4 * (16 * 32 + 32 + 32 * 4 + 4)
+    found = memory["samples"][-1]["by_category"]
+    assert found["parameters"] == parameters
+    assert found["optimizer state"] == 2 * parameters + 4 * 4
+    assert {"net.0", "net.2"} <= {h["path"] for h in memory["holders"]}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import tinygrad_ai as ta
 from tinygrad_ai import backend, nn
-from tinygrad_ai.autograd.op import REGISTRY
+from tinygrad_ai.autograd.op import REGISTRY, op
 from tinygrad_ai.backend import Backend
 from tinygrad_ai.backend.device import CPU
 from tinygrad_ai.nn import functional as F
@@ -94,6 +94,24 @@ def test_an_op_without_samples_is_counted(name: str) -> None:
     values, attrs, flops = UNSAMPLED[name]
     inputs = [ta.full((2, 3), value) for value in values]
     assert costs(lambda: REGISTRY[name](*inputs, **attrs))[name, "forward"].flops == flops
+
+
+def test_an_op_of_the_users_may_call_its_options_as_it_likes() -> None:
+    @op
+    def twice(be: Any, x: Any, *, result: int = 1, incoming: int = 2, needs: int = 3) -> Any:
+        return x * 2
+
+    @twice.vjp
+    def _(g: Any) -> Any:
+        return g * 2
+
+    x = ta.ones(3).requires_grad_()
+    try:
+        found = costs(lambda: twice(x, result=2, needs=1).backward(ta.ones(3)))
+    finally:
+        del REGISTRY["twice"]
+    for kind in ("forward", "backward"):
+        assert (found["twice", kind].flops, found["twice", kind].bytes) == (0, 2 * 4 * 3)
 
 
 # ---- by hand
@@ -273,7 +291,7 @@ KERNELS = (
 )
 PLAIN_RULES = (
     "softmax log_softmax softmax_grad log_softmax_grad var mean sum prod logsumexp cumsum "
-    "cumprod matmul broadcast_to gather tanh mul exp sqrt square sin cosh asin tan abs"
+    "cumprod matmul broadcast_to gather setitem tanh mul exp sqrt square sin cosh asin tan abs"
 )
 
 
@@ -371,6 +389,16 @@ def test_steps_by_hand() -> None:
     assert (first.flops, later.flops) == (7 * 2, 7 * 5)  # μ v + (1 - τ) g
     rms = step_of(ta.optim.RMSprop, lr=0.1)
     assert (rms.flops, rms.bytes) == (7 * 9, 7 * 4 * 5)
+
+
+def test_a_step_of_the_users_is_not_the_one_it_is_derived_from() -> None:
+    class Own(ta.optim.Adam):
+        def update_all(self, params: Any, grads: Any, states: Any, group: Any) -> None:
+            for p, g in zip(params, grads, strict=True):
+                p.sub_(0.1 * g)
+
+    assert step_of(Own).flops == 7 * 2
+    assert step_of(type("Named", (ta.optim.Adam,), {})).flops == 7 * 13
 
 
 def test_a_step_that_is_made_of_ops_is_their_sum() -> None:

@@ -413,6 +413,16 @@ def test_blocks_that_nest_and_errors_that_leave_them() -> None:
     assert len(outer.samples) == ended
 
 
+def test_events_have_the_names_of_ops() -> None:
+    """Also where a rule belongs to an op of several results."""
+    layer, x = nn.LayerNorm(8), ta.randn(4, 8).requires_grad_()
+    with Timeline(layer) as memory:
+        y = layer(x)
+        (y + y * 2).sum().backward()
+    names = {s.event.op for s in memory.samples}
+    assert "layer_norm backward" in names and not any([n.startswith("pick") for n in names])
+
+
 def test_a_rule_that_fails_leaves_nothing_behind() -> None:
     class Broken(Function):
         @staticmethod

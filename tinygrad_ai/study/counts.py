@@ -53,7 +53,7 @@ def is_counted(op: Any) -> bool:
 def forward(op: Any, args: Any, attrs: Any, result: Any) -> tuple[int, int]:
     """FLOPs and bytes of a call."""
     given, made = plain(args), plain(result)
-    v = SimpleNamespace(**{**op.defaults, **plain(attrs)}, result=made)
+    v = SimpleNamespace(**{**op.defaults, **plain(attrs), "result": made})
     vars(v).update(zip(op.inputs, (given,) if op.inputs == ("xs",) else given))
     for name in op.inputs[len(given) :]:
         setattr(v, name, None)
@@ -83,7 +83,7 @@ def backward(node: Node, g: Any, needs: Any, grads: Any) -> tuple[int, int]:
     asked = needs or [p is not None for p in node.parents]
     names = op.inputs if op.inputs != ("xs",) else ()
     wanted = {n: not op.asks_needs or bool(a) for n, a in zip(names, asked)}
-    v = SimpleNamespace(**{**node.attrs, **saved}, incoming=incoming, needs=wanted)
+    v = SimpleNamespace(**{**node.attrs, **saved, "incoming": incoming, "needs": wanted})
     return rule_flops(op, v), rule_bytes(op, node.attrs, saved, v, made)
 
 

@@ -31,7 +31,7 @@ MOVES = words(
 )
 # Their rules do no more.
 MOVING_RULES = words(
-    "sum sum_to cast transfer rows putitem setitem select reshape permute flip roll cat "
+    "sum sum_to cast transfer rows putitem select reshape permute flip roll cat "
     "split select_along place_along diagonal undiagonal tril triu clone take_along scatter "
     "scatter_add scatter_sum additem pad unwindow sign floor ceil trunc round "
     "floor_div trunc_div"
@@ -46,6 +46,12 @@ def size(value: Any) -> int:
 def picked(v: Any) -> int:
     """How many numbers an index chooses; those of a slice are not added to anything."""
     return 0 if is_basic(v.index) else size(v.incoming)
+
+
+def assigned(v: Any) -> int:
+    """What was assigned to several numbers each gets the sum of their gradients."""
+    chosen = size(v.incoming[v.index]) if v.needs["v"] else 0
+    return chosen if chosen > math.prod(v.v_shape) else 0
 
 
 def product(a: Any, b: Any, y: Any) -> int:
@@ -153,6 +159,7 @@ FORWARD = {
 RULES = {
     "broadcast_to": lambda v: size(v.incoming),
     "getitem": picked,
+    "setitem": assigned,
     "gather": lambda v: size(v.incoming),
     "mean": lambda v: size(v.incoming),
     "prod": lambda v: size(v.x) + size(v.y),  # g y / x

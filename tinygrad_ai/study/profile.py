@@ -8,11 +8,13 @@ own Python. The profiler's bookkeeping is charged to itself, so that all of it i
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial, wraps
-from typing import Any
+from types import FunctionType, MethodType
+from typing import Any, NoReturn
 
 from ..autograd.checkpoint import Again
 from ..autograd.grad import Walk
@@ -26,8 +28,17 @@ from ..tensor import Node
 from . import counts
 from .clock import Clock, Frame
 from .counts_optim import counted
+from .profile_habits import missing, refuse
 from .profile_places import Places, class_name
 from .profile_report import Report
+from .timeline import Timeline
+from .watched import leave
+
+BLOCK = "with profile(model) as report: around the calls"
+CLOSURES = FunctionType, MethodType, partial
+RUNNING = (
+    threading.Lock()
+)  # what is put in place of the engine's functions is there for all threads
 
 
 class profile:
@@ -48,8 +59,10 @@ class profile:
         *,
         memory: bool = False,
         called: Callable[[Any], str] = class_name,
+        **others: Any,
     ) -> None:
-        check(model, optimizer)
+        refuse(others)
+        check(model, optimizer, called)
         self.model, self.optimizer, self.memory, self.called = model, optimizer, memory, called
         self.report = Report()
         self.timeline: Any = None
@@ -58,13 +71,21 @@ class profile:
         self.steps: Counter[int] = Counter()
         self.undo = ExitStack()
 
+    def __call__(self, *_: Any) -> NoReturn:
+        raise ArgumentError("profile does not decorate, and calls nothing", BLOCK)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        missing(self, name)
+
     # ---- around the block
 
     def __enter__(self) -> Report:
-        if any([isinstance(o, profile) for o in state.observers]):
-            raise ProfileError("a profile is running already", "one profile around both")
-        if self.report.began:
+        if self.report.began and not RUNNING.locked():
             raise ProfileError("a profile is used once", "with profile(...) as report: again")
+        if not RUNNING.acquire(blocking=False):
+            raise ProfileError("a profile is running already, perhaps in another thread",
+                               "one profile around both")  # fmt: skip
+        self.undo.callback(RUNNING.release)
         self.clock, self.places = Clock(), Places(self.model, self.called)
         self.report.began = True
         try:
@@ -88,31 +109,29 @@ class profile:
                 self.put(optimizer, partial(self.stepped, wrapped, optimizer))
         if self.memory:
             self.remember()
-        before, state.observers = state.observers, (*state.observers, self)
-        self.undo.callback(setattr, state, "observers", before)
+        state.observers = (*state.observers, self)
+        self.undo.callback(leave, self)
 
     def __exit__(self, *_: object) -> None:
-        self.clock.pause()
-        self.undo.close()
+        try:
+            self.clock.pause()  # a GPU that has failed says so here
+        finally:
+            self.undo.close()
         report, clock = self.report, self.clock
         report.memory_timeline, report.devices = self.timeline, sorted(clock.devices)
         report.steps = max(self.steps.values(), default=0)
         del self.places  # and with it the nodes of the tape
-        clock.pop()
+        while clock.frames:  # more than one where an interrupt came between two lines of ours
+            clock.pop()
         report.events = sorted(clock.events, key=lambda event: event.start)
         report.ended = True
         report.wall, report.overhead = clock.end()  # the last: it is overhead too
 
     def remember(self) -> None:
         """Memory by category: an observer of its own, whose work is our overhead."""
-        from .timeline import Timeline
-
         self.timeline = Timeline(self.model, self.optimizer)
-        self.timeline.begin()
-        self.timeline.ledger.start = self.clock.began
+        self.timeline.begin(self.clock.began, self.places.path)
         self.undo.callback(self.timeline.end)
-        for optimizer in listed(self.optimizer):  # where the timeline has put its own step
-            self.put(optimizer, partial(self.clock.aside, vars(optimizer)["step"]))
 
     def put(self, optimizer: Any, step: Callable[..., Any]) -> None:
         """In the place of a wrapper that an optimizer has for its step()."""
@@ -147,9 +166,12 @@ class profile:
                 self.clock.pop()
 
     def framed(self, op: Any, outer: Frame) -> Frame:
-        """What the walk itself calls, as where it sums a gradient, belongs to the last rule."""
+        """What the walk itself calls, as where it sums a gradient, belongs to the last rule; what a
+        hook calls, to the hook's line."""
         kind = "backward" if self.walks else "forward"
-        path, place = self.last if outer.kind == "walk" else (outer.path, self.places.here())
+        path, place = outer.path, self.places.here()
+        if outer.kind == "walk" and place == outer.place:
+            path, place = self.last
         return Frame(op.name, kind, self.places.path() or path, place)
 
     def pulled(self, pull: Any, node: Node, g: Any, graph: bool, needs: Any = None) -> Any:
@@ -191,22 +213,35 @@ class profile:
     def stepped(self, step: Any, optimizer: Any, *args: Any, **options: Any) -> Any:
         if self.clock.top.kind == "optimizer":  # a step that calls its base class's
             return step(optimizer, *args, **options)
-        return self.clock.aside(self.step, step, optimizer, *args, **options)
+        return self.clock.aside(self.timed_step, step, optimizer, *args, **options)
 
-    def step(self, step: Any, optimizer: Any, closure: Any = None, **options: Any) -> Any:
+    def timed_step(self, step: Any, optimizer: Any, *args: Any, **options: Any) -> Any:
         cost = counted(optimizer)
         self.clock.notice([p.array for group in optimizer.param_groups for p in group["params"]])
         frame = Frame(type(optimizer).__name__, "optimizer", "", self.places.here())
-        if closure is not None:  # the user's: all that it does is itself
-            options["closure"] = partial(self.clock.aside, self.clock.within, python(), closure)
+        given = [self.users(value) for value in args]
+        named = {name: self.users(value) for name, value in options.items()}
+        work = partial(self.clock.run, step, optimizer)
+        if self.timeline:
+            work = partial(self.timeline.step, optimizer, work)
         self.clock.push(frame)
         try:
-            result = self.clock.run(step, optimizer, **options)
+            result = work(*given, **named)
             frame.add(cost())
             self.steps[id(optimizer)] += 1
             return result
         finally:
             self.clock.pop()
+
+    def users(self, value: Any) -> Any:
+        """A closure is the user's: all that it does is itself. Anything else is as it was."""
+        if not isinstance(value, CLOSURES):
+            return value
+
+        def closure(*args: Any, **options: Any) -> Any:
+            return self.clock.aside(self.clock.within, python(), value, *args, **options)
+
+        return closure
 
 
 def python() -> Frame:
@@ -258,12 +293,14 @@ def listed(optimizer: Any) -> list[Any]:
     return list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
 
 
-def check(model: Any, optimizer: Any) -> None:
+def check(model: Any, optimizer: Any, called: Any) -> None:
     if isinstance(model, Optimizer):
         raise ArgumentError("profile expects the model first", "profile(model, optimizer)")
     if model is not None and not isinstance(model, Module):
-        fix = "with profile(model) as report: around the calls; it does not decorate"
-        raise ArgumentError(f"profile expects a Module, got {type(model).__name__}", fix)
+        raise ArgumentError(f"profile expects a Module, got {type(model).__name__}", BLOCK)
+    if not callable(called):
+        raise ArgumentError(f"called is a function of a module, got {type(called).__name__}")
     for one in listed(optimizer):
         if not isinstance(one, Optimizer):
-            raise ArgumentError(f"profile expects an Optimizer, got {type(one).__name__}")
+            fix = "profile(model, optimizer, memory=True)"
+            raise ArgumentError(f"profile expects an Optimizer, got {type(one).__name__}", fix)

@@ -16,6 +16,7 @@ from typing import Any
 from rich.console import Console
 
 from ..errors import ArgumentError
+from .picture import SUFFIXES, file
 from .profile import profile
 from .profile_places import class_name
 from .profile_report import Report
@@ -36,6 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Prints the profile, also of a script that fails; returns the script's exit code."""
     code = compiled(args.file)
+    # A mistake is told before the script has run; it may go to another folder meanwhile.
+    args.trace = args.trace and file(args.trace, ".json").resolve()
+    args.roofline = args.roofline and file(args.roofline, *SUFFIXES).resolve()
     module = ModuleType("__main__")
     module.__file__ = str(args.file)
     profiled = profile(memory=args.memory, called=partial(variable, vars(module)))
@@ -92,14 +96,15 @@ def variable(names: dict[str, Any], module: Any) -> str:
 
 
 def written(report: Report, args: argparse.Namespace) -> None:
+    """The text first: a picture may fail."""
+    console = Console()
+    if args.json:
+        print(json.dumps(report.to_dict(), indent=2))
+    else:
+        console.print(report.by(args.by))
+        if args.memory:
+            console.print(report.memory)
     if args.trace:
         report.trace(args.trace)
     if args.roofline:
         report.roofline(args.roofline)
-    if args.json:
-        print(json.dumps(report.to_dict(), indent=2))
-        return
-    console = Console()
-    console.print(report.by(args.by))
-    if args.memory:
-        console.print(report.memory)

@@ -27,7 +27,7 @@ class Places:
 
     def __init__(self, model: Any, called: Callable[[Any], str] = class_name) -> None:
         self.model, self.called = model, called
-        self.paths: dict[Any, str] = {}
+        self.paths: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
         self.made: WeakKeyDictionary[Node, str] = WeakKeyDictionary()
         self.lines: dict[tuple[int, int], tuple[str, CodeType]] = {}
         if model is not None:

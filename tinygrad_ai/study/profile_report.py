@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NoReturn
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.jupyter import JupyterMixin
 
 from ..errors import ArgumentError, ProfileError
 from . import profile_text
 from .events import Event
+from .profile_habits import missing
 from .profile_rows import PASSES, VIEWS, Row, rows
 
 
 @dataclass(repr=False)
-class Report:
+class Report(JupyterMixin):
     """Fills while the block runs; can be read after it. Prints itself, by op."""
 
     events: list[Event] = field(default_factory=list)
@@ -101,6 +103,9 @@ class Report:
             found["memory"] = self.memory_timeline.to_dict()
         return found
 
+    def __getattr__(self, name: str) -> NoReturn:
+        missing(self, name)
+
     def __repr__(self) -> str:
         return f"<profile of {self.steps} steps, {len(self.events)} events>"
 
@@ -111,8 +116,8 @@ class Report:
         return profile_text.plain(self)
 
 
-@dataclass
-class Table:
+@dataclass(repr=False)
+class Table(JupyterMixin):
     """A report by op, layer or line. Prints itself."""
 
     report: Report
@@ -122,12 +127,15 @@ class Table:
     def __iter__(self) -> Any:
         return iter(self.rows)
 
+    def __len__(self) -> int:
+        return len(self.rows)
+
     def __getitem__(self, name: str) -> Row:
         """The row of that name."""
         for row in self.rows:
             if row.name == name:
                 return row
-        near = get_close_matches(name, [row.name for row in self.rows], 1)
+        near = get_close_matches(str(name), [row.name for row in self.rows], 1)
         fix = f"did you mean {near[0]!r}?" if near else None
         raise ArgumentError(f"there is no {self.view} {name!r} in the profile", fix)
 
@@ -135,8 +143,11 @@ class Table:
         """As JSON has it."""
         return [row.to_dict(self.report.machine) for row in self.rows]
 
-    def __rich__(self) -> Group:
-        return profile_text.shown(self)
+    def __repr__(self) -> str:
+        return f"<profile by {self.view}, {len(self)} rows>"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield profile_text.shown(self, options.max_width)
 
     def __str__(self) -> str:
         return profile_text.plain(self)

@@ -3,34 +3,53 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
 from .profile_rows import PASSES, Work
 
 UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
-WIDTH = 110
+WIDTH = 110  # where nobody knows the terminal's
+NARROW = 96  # below, words are short and stand close
+SHORT = {"forward": "fwd", "backward": "bwd", "roofline": "roof"}
 
 
 def plain(value: Any) -> str:
     """As a terminal without colours shows it."""
-    out = io.StringIO()
-    Console(file=out, width=WIDTH, color_system=None, force_jupyter=False).print(value)
+    out, width = io.StringIO(), min(WIDTH, shutil.get_terminal_size((WIDTH, 0)).columns)
+    Console(file=out, width=width, color_system=None, force_jupyter=False).print(value)
     return "\n".join([line.rstrip() for line in out.getvalue().splitlines()])
+
+
+@dataclass
+class Name:
+    """In a column that is too narrow for it: the end of a layer or of a line tells most."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        room, text = options.max_width, self.text
+        yield Text(text if len(text) <= room else f"…{text[len(text) - room + 1 :]}")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(min(len(self.text), options.max_width), len(self.text))
 
 
 def running() -> Text:
     return Text("a profile that has not ended", style="dim")
 
 
-def shown(table: Any) -> Group:
+def shown(table: Any, width: int) -> Group:
     """Head, table, and what has to be said about it."""
-    report = table.report
-    return Group(Text(head(report), style="bold"), drawn(table), *[Text(n) for n in notes(report)])
+    report, body = table.report, drawn(table, width < NARROW)
+    return Group(Text(head(report), style="bold"), body, *[Text(n) for n in notes(report)])
 
 
 def head(report: Any) -> str:
@@ -50,21 +69,22 @@ def notes(report: Any) -> Iterable[str]:
         yield f"waited for {', '.join(report.devices)} after each op"
 
 
-def drawn(table: Any) -> Table:
-    report = table.report
+def drawn(table: Any, narrow: bool) -> Table:
+    report, say = table.report, SHORT if narrow else {}
     works = [work for row in table.rows for work in row.passes.values()]
     flops, bytes_ = unit([w.flops for w in works]), unit([w.bytes for w in works])
-    shown = Table(box=None, pad_edge=False, header_style="dim")
+    shown = Table(box=None, pad_edge=False, header_style="dim", padding=(0, int(not narrow), 0, 1))
     shown.add_column(table.view, overflow="fold", min_width=12)
-    shown.add_column("")
+    shown.add_column("", no_wrap=True)
     names = ("calls", "ms", "share", f"{flops[1]}FLOP", f"{bytes_[1]}B", "FLOP/B", "GFLOP/s")
     for name in (*names, "roofline"):
-        shown.add_column(name, justify="right", no_wrap=True)
+        shown.add_column(say.get(name, name), justify="right", no_wrap=True)
     for row in table.rows:
         name, style = row.name, None if row.kind == "work" else "dim"
         for kind in sorted(row.passes, key=(*PASSES, row.kind).index):
             cells = numbers(kind, row.passes[kind], report, flops[0], bytes_[0])
-            shown.add_row(Text(name), PASSES.get(kind, ""), *cells, style=style)
+            word = PASSES.get(kind, "")
+            shown.add_row(Name(name), say.get(word, word), *cells, style=style)
             name = ""
     for name, seconds in (("profiler", report.overhead), ("all", report.wall)):
         cells = ["", milliseconds(seconds), percent(seconds / report.wall), *[""] * 5]

@@ -19,18 +19,20 @@ from types import FrameType
 from typing import Any
 
 from rich.console import Group
+from rich.jupyter import JupyterMixin
 
 from .. import backend
 from ..autograd.graph import tensors
 from ..autograd.mode import state
-from ..autograd.outputs import Part
+from ..autograd.outputs import PICK, Part
 from ..backend import storage
 from ..errors import ArgumentError
 from ..nn.module import Module
 from ..tensor import Node, Tensor
-from . import timeline_text
+from . import profile_text, timeline_text
 from .ledger import Block, Holder, Ledger, Origin, Sample
 from .lint_state import Subject
+from .watched import leave
 
 DRAWN = {"keep"}  # attributes that ops' callers draw for them: dropout's mask is no data
 
@@ -46,18 +48,19 @@ class Hold:
     ref: Callable[[], Node | None] = lambda: None
 
 
-class Timeline:
+class Timeline(JupyterMixin):
     """`with Timeline(model, optimizer) as memory:` around training steps, or inference.
 
     Both may be None, `optimizer` may be a list. Someone else may put it at the door: then `begin`
-    and `end` stand around, and the optimizers' step() is wrapped in between. Without a model and an
-    optimizer, leaves that require a gradient count as parameters. Of this thread; used once.
+    and `end` stand around, and whoever sees an optimizer's step() calls `step`. Without a model and
+    an optimizer, leaves that require a gradient count as parameters. Of this thread; used once.
     """
 
     def __init__(
         self, model: Any = None, optimizer: Any = None, clock: Callable[[], float] | None = None
     ) -> None:
         self.subject = Subject(model, optimizer)
+        self.anonymous = model is None and not self.subject.optimizers
         self.ledger = Ledger(clock or time.perf_counter)
         self.steps: list[Any] = []  # what the optimizers' step() was
         self.holds: dict[int, Hold] = {}  # by the node's id
@@ -66,7 +69,6 @@ class Timeline:
         self.leaves: weakref.WeakSet[Node] = weakref.WeakSet()
         self.rules: list[Origin] = []  # at work, outermost first
         self.walking = self.stepping = False
-        self.layers: dict[Any, str] = {}
 
     # ---- what it found
 
@@ -105,7 +107,7 @@ class Timeline:
         return timeline_text.shown(self)
 
     def __str__(self) -> str:
-        return timeline_text.plain(self)
+        return profile_text.plain(self)
 
     def picture(self, path: Any) -> Path:
         """Draws the bytes over time, stacked by category, as .png, .svg or .pdf."""
@@ -115,33 +117,33 @@ class Timeline:
 
     def __enter__(self) -> Timeline:
         self.begin()
-        self.before = state.observers
-        state.observers = (*self.before, self)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        state.observers = self.before
-        self.end()
-
-    def begin(self, start: float | None = None) -> None:
-        """What is there already; from now on steps of the optimizers are seen. Seconds count from
-        `start` of the clock, or from now."""
-        if self.samples:
-            raise ArgumentError("a Timeline is used once", "make another one")
-        model = self.subject.model
-        self.layers = {m: name for name, m in model.named_modules()} if model else {}
-        self.ledger.start = self.ledger.clock() if start is None else start
-        self.look("begin")
         self.steps = [o.__dict__.get("step") for o in self.subject.optimizers]
         for optimizer in self.subject.optimizers:
             optimizer.__dict__["step"] = partial(self.step, optimizer, optimizer.step)
+        state.observers = (*state.observers, self)
+        return self
 
-    def end(self) -> None:
-        """The last sample; lets go of everything."""
+    def __exit__(self, *_: object) -> None:
+        leave(self)
         for optimizer, step in zip(self.subject.optimizers, self.steps):
             del optimizer.__dict__["step"]
             if step is not None:  # somebody had wrapped it before
                 optimizer.__dict__["step"] = step
+        self.end()
+
+    def begin(self, start: float | None = None, layer: Callable[[], str] | None = None) -> None:
+        """What is there already. Seconds count from `start` of the clock, or from now; `layer` says
+        which one is at work, if not the model does."""
+        if self.samples:
+            raise ArgumentError("a Timeline is used once", "make another one")
+        model = self.subject.model
+        names = {m: name for name, m in model.named_modules()} if model else {}
+        self.layer = layer or partial(innermost, names)
+        self.ledger.start = self.ledger.clock() if start is None else start
+        self.look("begin")
+
+    def end(self) -> None:
+        """The last sample; lets go of everything."""
         self.look("end")
         self.ledger.close()
         for hold in self.holds.values():
@@ -175,7 +177,8 @@ class Timeline:
             self.gradients()
         self.hold(node)
         hold = self.holds[id(node)]
-        origin = hold.origin._replace(op=f"{node.name()} backward")
+        whose = node.parents[0] if node.op is PICK else node
+        origin = hold.origin._replace(op=f"{whose.name() if whose else ''} backward")
         self.flying([g, node.grad], origin)  # a sum of gradients is made by the walk
         self.ledger.sample(origin)
         self.bury()
@@ -192,6 +195,9 @@ class Timeline:
         return grads
 
     def step(self, optimizer: Any, original: Callable[..., Any], *args: Any, **kw: Any) -> Any:
+        """A step of an optimizer, also of one that nobody has told of."""
+        if optimizer not in self.subject.optimizers:
+            self.subject.optimizers.append(optimizer)
         self.look(name := f"{type(optimizer).__name__}.step")
         before, self.stepping = self.stepping, True
         try:
@@ -207,10 +213,9 @@ class Timeline:
 
     def arriving(self, given: list[Tensor], args: Any, attrs: Any, origin: Origin) -> None:
         """What an op is given and nobody has seen yet came from outside: data."""
-        anonymous = not self.subject.model and not self.subject.optimizers
         for t in given:
             self.hold(t.node)
-            if anonymous and t.node is not None and t.node.op is None:
+            if self.anonymous and t.node is not None and t.node.op is None:
                 self.ledger.enter(t.array, "parameters", origin._replace(op=""))
         inside = self.rules or self.walking or (self.stepping and not state.grad)
         seen = {k: v for k, v in attrs.items() if k not in DRAWN}
@@ -327,7 +332,7 @@ class Timeline:
         """Where an op is at work: ops inside a rule, where the rule's node was made."""
         if self.rules:
             return self.rules[-1]._replace(op=name)
-        return Origin(name, layer(self.layers), short(storage.user_place()))
+        return Origin(name, self.layer(), short(storage.user_place()))
 
 
 def arrays(value: Any) -> Iterator[Any]:
@@ -347,7 +352,7 @@ def arrays(value: Any) -> Iterator[Any]:
 CALL = Module.__call__.__code__
 
 
-def layer(names: dict[Any, str]) -> str:
+def innermost(names: dict[Any, str]) -> str:
     """The innermost module of a model that is at work. Other frames than modules' are not looked
     into: a look at a frame's variables keeps them alive."""
     frame: FrameType | None = sys._getframe(1) if names else None

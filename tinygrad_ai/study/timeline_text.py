@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from ..errors import ArgumentError
 from .ledger import CATEGORIES, Holder, Origin, Sample
 from .picture import INK, SUFFIXES, bare, file, paper, readable, unit_of
+from .profile_text import Name
 from .sweep import BARS
 
 if TYPE_CHECKING:
@@ -34,19 +34,13 @@ def shown(timeline: Timeline) -> Group:
     return Group(head, Text(line, "bold"), categories(timeline), holders(timeline.holders()))
 
 
-def plain(timeline: Timeline) -> str:
-    out = io.StringIO()
-    Console(file=out, width=100, color_system=None, force_jupyter=False).print(shown(timeline))
-    return "\n".join([line.rstrip() for line in out.getvalue().splitlines()])
-
-
 def named(origin: Origin) -> str:
     """An event in words."""
     return ", ".join([part for part in origin if part])
 
 
 def categories(timeline: Timeline) -> Table:
-    table = Table("category", box=None, header_style="dim")
+    table = Table("category", box=None, pad_edge=False, header_style="dim")
     for name in ("at the peak", "share", "its own peak"):
         table.add_column(name, justify="right")
     whole = max(timeline.peak.bytes, 1)
@@ -57,13 +51,13 @@ def categories(timeline: Timeline) -> Table:
 
 
 def holders(found: list[Holder]) -> Table:
-    table = Table(box=None, header_style="dim")
-    table.add_column("held by", justify="right")
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.add_column("held by", justify="right", no_wrap=True)
     for name in ("shape", "category", "made by", "layer", "line"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=name not in ("layer", "line"))
     for h in found:
         shape = f"{'×'.join(map(str, h.shape)) or '1'} {h.dtype}"
-        table.add_row(readable(h.bytes), shape, h.category, h.op, h.path, h.place)
+        table.add_row(readable(h.bytes), shape, h.category, h.op, Name(h.path), Name(h.place))
     return table
 
 
@@ -109,7 +103,7 @@ def picture(timeline: Timeline, path: Any) -> Path:
     axes.axhline(top, color=INK, linewidth=0.7, linestyle=(0, (4, 3)))
     bare(axes)
     axes.set(xlim=(0, max(times[-1], 1e-9)), ylim=(0, 1.08 * top or 1), xlabel="time, ms")
-    axes.set_ylabel(name, rotation=0, ha="right", y=1.0, labelpad=-8)
+    axes.set_ylabel(name, rotation=0, ha="right", y=1.04, labelpad=-8)
     title = f"Memory: peak {readable(peak.bytes)}"
     figure.text(0.02, 0.955, title, size=12, weight="bold", va="center")
     figure.text(0.975, 0.957, f"at {named(peak.event)}", size=8, va="center", ha="right")

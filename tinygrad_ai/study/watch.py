@@ -32,6 +32,7 @@ from .lint_state import (
     unreached,
 )  # fmt: skip
 from .lint_tape import host, made_by, tape_findings
+from .watched import leave
 
 KEPT = 3  # old losses that may live on: the last one, the best one, ...
 
@@ -72,15 +73,14 @@ class watch:
 
     def __enter__(self) -> Report:
         self.place, self.named = here(), self.subject.named()
-        self.before = state.observers
-        state.observers = (*self.before, self)
+        state.observers = (*state.observers, self)
         self.steps = [o.__dict__.get("step") for o in self.subject.optimizers]
         for optimizer in self.subject.optimizers:
             optimizer.__dict__["step"] = partial(self.step, optimizer, optimizer.step)
         return self.report
 
     def __exit__(self, *_: object) -> None:
-        state.observers = self.before
+        leave(self)
         for optimizer, step in zip(self.subject.optimizers, self.steps):
             del optimizer.__dict__["step"]
             if step is not None:  # somebody had wrapped it before

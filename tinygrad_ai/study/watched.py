@@ -77,8 +77,16 @@ class Recording:
 @contextmanager
 def observing(observer: Any) -> Iterator[Any]:
     """Puts an observer at the door inside the block."""
-    with only(*state.observers, observer):
+    state.observers = (*state.observers, observer)
+    try:
         yield observer
+    finally:
+        leave(observer)
+
+
+def leave(observer: Any) -> None:
+    """Takes an observer from the door, whoever came after it."""
+    state.observers = tuple([o for o in state.observers if o is not observer])
 
 
 @contextmanager
