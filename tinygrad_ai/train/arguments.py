@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ..errors import ArgumentError
 from ..serialization import write_text
-from .argument_names import translated
+from .argument_names import is_number, translated
 from .groups import OPTIMIZERS
 from .precision import check_precision
 from .schedules import SCHEDULES
@@ -138,12 +138,15 @@ class TrainingArguments:
             value = getattr(self, name)
             if value is None and name in ("data_seed", "save_total_limit"):
                 continue
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not value >= least or (name in WHOLE and value != int(value)):
+            if (
+                not is_number(value)
+                or not value >= least
+                or (name in WHOLE and value != int(value))
+            ):
                 kind = "a whole number" if name in WHOLE else "a number"
                 raise ArgumentError(f"expected {name} to be {kind} >= {least}, got {value!r}")
         for name in ("adam_beta1", "adam_beta2", "label_smoothing_factor"):
-            if not 0 <= getattr(self, name) < 1:
+            if not is_number(getattr(self, name)) or not 0 <= getattr(self, name) < 1:
                 raise ArgumentError(f"expected {name} in [0, 1), got {getattr(self, name)!r}")
         if self.max_steps == 0 or (self.max_steps < 0 and self.num_train_epochs == 0):
             raise ArgumentError("no step to train: max_steps or num_train_epochs is 0")
@@ -163,7 +166,7 @@ class TrainingArguments:
             raise ArgumentError(f"use_cpu=True contradicts device={self.device!r}")
         if self.dataloader_prefetch_factor is not None and not self.dataloader_num_workers:
             raise ArgumentError("dataloader_prefetch_factor needs dataloader_num_workers > 0")
-        unknown = set(self.include_for_metrics) - {"inputs", "loss"}
+        unknown = set(self.include_for_metrics or ()) - {"inputs", "loss"}
         if unknown:
             raise ArgumentError(f"include_for_metrics knows 'inputs' and 'loss', got {unknown}")
 
@@ -172,7 +175,7 @@ class TrainingArguments:
             steps = getattr(self, f"{kind}_steps")
             if getattr(self, f"{kind}_strategy") != "steps":
                 continue
-            if not steps > 0 or (steps > 1 and steps != int(steps)):
+            if not is_number(steps) or not steps > 0 or (steps > 1 and steps != int(steps)):
                 raise ArgumentError(
                     f"expected {kind}_steps to be a whole number or in (0, 1), got {steps!r}"
                 )
