@@ -117,6 +117,7 @@ class TrainingArguments:
         self.output_dir = os.path.expanduser(str(self.output_dir or "trainer_output"))
         if self.logging_dir is not None:
             self.logging_dir = os.path.expanduser(str(self.logging_dir))
+        self.include_for_metrics = list(self.include_for_metrics or ())
         for name in ("eval_strategy", "logging_strategy", "save_strategy", "lr_scheduler_type"):
             value = getattr(self, name)
             setattr(self, name, getattr(value, "value", value))
@@ -138,12 +139,9 @@ class TrainingArguments:
             value = getattr(self, name)
             if value is None and name in ("data_seed", "save_total_limit"):
                 continue
-            if (
-                not is_number(value)
-                or not value >= least
-                or (name in WHOLE and value != int(value))
-            ):
-                kind = "a whole number" if name in WHOLE else "a number"
+            whole = name in WHOLE
+            if not is_number(value) or not value >= least or (whole and value != int(value)):
+                kind = "a whole number" if whole else "a number"
                 raise ArgumentError(f"expected {name} to be {kind} >= {least}, got {value!r}")
         for name in ("adam_beta1", "adam_beta2", "label_smoothing_factor"):
             if not is_number(getattr(self, name)) or not 0 <= getattr(self, name) < 1:
@@ -166,7 +164,7 @@ class TrainingArguments:
             raise ArgumentError(f"use_cpu=True contradicts device={self.device!r}")
         if self.dataloader_prefetch_factor is not None and not self.dataloader_num_workers:
             raise ArgumentError("dataloader_prefetch_factor needs dataloader_num_workers > 0")
-        unknown = set(self.include_for_metrics or ()) - {"inputs", "loss"}
+        unknown = set(self.include_for_metrics) - {"inputs", "loss"}
         if unknown:
             raise ArgumentError(f"include_for_metrics knows 'inputs' and 'loss', got {unknown}")
 
