@@ -244,6 +244,14 @@ def book(folder: Path, *sources: str) -> Path:
     return path
 
 
+def test_a_figure_that_was_left_open_is_not_drawn_into(tmp_path: Path) -> None:
+    from matplotlib import pyplot
+
+    pyplot.plot([1, 2], label="somebody's")
+    page = docs_notebooks.page(book(tmp_path, "import matplotlib.pyplot as plt\nplt.plot([3, 4]);"))
+    assert page.count("<svg") == 1 and "somebody" not in page and not pyplot.get_fignums()
+
+
 def test_what_a_cell_shows(tmp_path: Path) -> None:
     draw = "from matplotlib import pyplot as plt\nplt.plot([1, 2], label='a')\nplt.title('x < y');"
     page = docs_notebooks.page(book(tmp_path, "a = 2\nprint('<b>')\na + 1", "a + 1;", draw))

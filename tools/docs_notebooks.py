@@ -29,8 +29,10 @@ def page(path: Path) -> str:
     """Text as it is, code in blocks, and the outputs of a run made now. RuntimeError, with the
     cell, where that fails."""
     import matplotlib
+    import matplotlib.pyplot
 
     matplotlib.use("Agg")
+    matplotlib.pyplot.close("all")  # a cell would draw into what somebody left open
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": path.stem}):
         parts = list(cells(path))
     return "\n\n".join([*parts, f"The notebook itself: [{path.name}]({path.name})"]) + "\n"
