@@ -112,6 +112,7 @@ def test_finetune(
         "--out", tmp_path / "run", *given,
     )  # fmt: skip
     assert message in error and not (tmp_path / "run").exists()
+    assert "the columns are" not in error or "--text-column" in error
 
 
 GENERATE = [

@@ -137,7 +137,7 @@ def read_labelled(
             if column not in row:
                 raise DataError(
                     f"{path}, line {line}: no {column!r}; the columns are {', '.join(row)}",
-                    "text_column= and label_column= name the columns",
+                    "text_column= and label_column= (--text-column, --label-column) name them",
                 )
             if row[column] is None:
                 raise DataError(f"{path}, line {line}: {column!r} is null")
