@@ -87,7 +87,7 @@ FINETUNE = [  # model, data, options, and a part of the message
     ("bert", "nothing.csv", (), "nothing.csv is no file"),
     ("bert", "corpus.txt", (), "expected a file ending in .csv or .jsonl"),
     ("bert", "one.csv", (), "expected examples of two classes"),
-    ("bert", "holes.csv", (), "holes.csv, line 3: no 'label'"),
+    ("bert", "holes.csv", (), "holes.csv, line 3: 1 values for the 2 columns"),
     ("bert", "reviews.csv", ("--label-column", "stars"), "no 'stars'; the columns are text, label"),
     ("bert", "reviews.csv", ("--test", "{}/other.csv"), "'strange' is none of ['bad', 'good']"),
     ("bert", "reviews.csv", ("--test-fraction", "2"), "expected --test-fraction in (0, 1)"),
@@ -112,6 +112,7 @@ def test_finetune(
         "--out", tmp_path / "run", *given,
     )  # fmt: skip
     assert message in error and not (tmp_path / "run").exists()
+    assert "the columns are" not in error or "--text-column" in error
 
 
 GENERATE = [
@@ -125,6 +126,11 @@ GENERATE = [
     ("gpt", ("--top-p", "1.5"), "expected top_p in (0, 1]"),
     ("gpt", ("--top-k", "-1"), "expected top_k to be a whole number >= 0"),
 ]
+
+
+def test_predict_is_for_pictures(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    error = refused(capsys, "predict", made / "bert", "a good film")
+    assert "holds a model of texts" in error and "fix: BertForMaskedLM.from_pretrained(" in error
 
 
 @pytest.mark.parametrize(("model", "options", "message"), GENERATE)
@@ -178,6 +184,12 @@ def test_the_model_is_never_overwritten(made: Path, capsys: pytest.CaptureFixtur
         "--out", same, "--overwrite",
     )  # fmt: skip
     assert "--out and --model are the same folder" in error and model_of(made / "bert") == before
+    (inside,) = (made / "bert").glob("checkpoint-*")
+    error = refused(
+        capsys, "finetune", "--model", inside, "--data", made / "reviews.csv",
+        "--out", made / "bert", "--overwrite",
+    )  # fmt: skip
+    assert "--model lies in --out" in error and model_of(inside) == before
 
 
 def test_resume(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,6 +111,18 @@ def test_what_freeze_and_lora_train(tmp_path: Path, bert: Path) -> None:
         assert ta.allclose(plain.eval()(ids).logits, merged(ids).logits, atol=1e-6)
 
 
+def test_texts_that_are_cut_are_counted(
+    tmp_path: Path, bert: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "a.csv"
+    data.write_text("text,label\n" + "a good film is a good film,x\na film,y\n" * 5)
+    options = ("--epochs", "1", "--max-length")
+    assert finetune(bert, data, tmp_path / "cut", *options, "6") == 0
+    assert "5 texts are cut at 6 tokens (--max-length)" in capsys.readouterr().out
+    assert finetune(bert, data, tmp_path / "whole", *options, "12") == 0
+    assert "are cut" not in capsys.readouterr().out
+
+
 def test_another_task_draws_a_new_head(tmp_path: Path, bert: Path) -> None:
     assert finetune(bert, examples(tmp_path), tmp_path / "two", "--epochs", "1") == 0
     data = tmp_path / "three.csv"

@@ -162,4 +162,7 @@ def test_generate(gpt: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ]  # fmt: skip
     assert drawn[0].count("a good film") >= 3
     assert generated(capsys, *model, "--top-k", "1") == greedy
+    whole = network.generate(ta.tensor([tokenizer("a good film")["input_ids"]]), max_length=12)
+    said = generated(capsys, *model[:4], "--greedy")  # as many as the model still reads
+    assert said == tokenizer.decode(whole[0], skip_special_tokens=True) + "\n"
     assert generated(capsys, "--model", str(gpt), "--max-new-tokens", "4", "--top-p", "0.5")

@@ -191,6 +191,19 @@ def test_arguments_that_are_refused(tmp_path: Path) -> None:
         models.add_lora(model)
 
 
+def test_a_layer_that_shares_its_weight() -> None:
+    """Merged, the table of words would change with the scores, and the model be another one."""
+    model = gpt()
+    with pytest.raises(ValueError, match="lm_head.weight is transformer.wte.weight, too"):
+        models.add_lora(model, targets=["lm_head"])
+    assert all(p.requires_grad for p in model.parameters())
+    config = models.GPT2Config(**GPT2, initializer_range=0.3, tie_word_embeddings=False)
+    apart = models.GPT2LMHeadModel(config).double().eval()
+    trained(models.add_lora(apart, targets=["lm_head"]), labels=IDS)
+    adapted = apart(IDS).logits
+    close(models.merge_lora(apart)(IDS).logits, adapted)
+
+
 def test_adapters_that_are_refused(tmp_path: Path) -> None:
     models.save_adapter(models.add_lora(bert()), tmp_path)
     path = tmp_path / "adapter_config.json"

@@ -314,3 +314,16 @@ def test_folders_of_no_class(tmp_path: Path) -> None:
         models.AutoModelForCausalLM.from_pretrained(tmp_path)
     with pytest.raises(CheckpointError, match="hf download"):
         models.AutoConfig.from_pretrained("google-bert/bert-base-uncased")
+
+
+def test_the_labels_of_a_configuration(tmp_path: Path) -> None:
+    """Either dictionary names the classes."""
+    config = models.BertConfig(**BERT)
+    config.label2id = {"bad": 0, "good": 1, "so so": 2}
+    assert config.id2label == {0: "bad", 1: "good", 2: "so so"} and config.num_labels == 3
+    config.id2label = {0: "down", 1: "up"}
+    assert config.label2id == {"down": 0, "up": 1} and config.num_labels == 2
+    with pytest.raises(ValueError, match=r"expected label2id to be a dictionary, got \['bad'\]"):
+        config.label2id = ["bad"]
+    config.save_pretrained(tmp_path)
+    assert models.BertConfig.from_pretrained(tmp_path).id2label == {0: "down", 1: "up"}

@@ -29,6 +29,8 @@ def refused(folder: Any, message: str, kind: Any = models.BertModel, **options: 
 def test_a_name_that_is_no_folder() -> None:
     text = refused("google-bert/bert-base-uncased", "is no folder on this machine")
     assert "fix: hf download google-bert/bert-base-uncased --local-dir" in text
+    for path in ("/models/bert", "./bert", "../models/bert", "a/b/bert"):
+        assert "fix: hf download NAME --local-dir" in refused(path, "is no folder on this machine")
 
 
 def test_what_is_no_folder(folder: Path) -> None:
@@ -134,6 +136,10 @@ def test_misspelt_keywords(folder: Path) -> None:
         models.BertForSequenceClassification.from_pretrained(folder, num_label=4)
     with pytest.raises(ValueError, match="expected use_safetensors to be one of"):
         models.BertModel.from_pretrained(folder, use_safetensors=False)
+    config = models.BertConfig.from_pretrained(folder)
+    for kind in (models.BertForSequenceClassification, models.AutoModelForSequenceClassification):
+        with pytest.raises(ValueError, match="num_labels and config= exclude(.|\n)*_labels = 3"):
+            kind.from_pretrained(folder, config=config, num_labels=3)
     with pytest.raises(ValueError, match="expected num_labels to be a whole number > 0, got 0"):
         models.BertModel.from_pretrained(folder, num_labels=0)
     with pytest.raises(ValueError, match="expected a BertConfig, got GPT2Config"):
@@ -165,10 +171,26 @@ def test_inputs_that_are_refused(folder: Path) -> None:
         model(ids, attention_mask=ids.T)
     with pytest.raises(RuntimeError, match=r"expected input_ids \(batch, length\) of integers"):
         model(ids[0])
+    for name in ("token_type_ids", "position_ids"):
+        for network in (model, gpt):
+            with pytest.raises(ValueError, match=f"expected {name} to be a tensor, got list"):
+                network(ids, **{name: [[0] * 5] * 2})
+            with pytest.raises(RuntimeError, match=rf"expected {name} \(batch, 5\), got \(2, 4\)"):
+                network(ids, **{name: ta.zeros(2, 4, dtype=ta.int64)})
+    with pytest.raises(RuntimeError, match="expected a token to go on from(.|\n)*bos_token_id"):
+        gpt.generate(ids[:, :0])
+    with pytest.raises(RuntimeError, match=r"labels \(2, 3\) for multi(.|\n)*fix: labels.long"):
+        model(ids, labels=ta.tensor([0.0, 1.0]))
+    model(ids, labels=ta.tensor([0, 1]))  # as the error said: it has decided nothing
+    assert model.config.problem_type == "single_label_classification"
+    with pytest.raises(TypeError, match="expects whole labels, got float32(.|\n)*labels.long()"):
+        model(ids, labels=ta.tensor([0.0, 1.0]))
     model.config.problem_type = "multi_label_classification"
     with pytest.raises(TypeError, match="expects labels of 0.0 and 1.0, got int64"):
         model(ids, labels=ta.ones(2, 3, dtype=ta.int64))
-    with pytest.raises(RuntimeError, match=r"expected labels \(2, 3\), got \(2,\)"):
+    with pytest.raises(
+        RuntimeError, match=r"expected labels \(2, 3\) for multi_label_.*, got \(2,\)"
+    ):
         model(ids, labels=ta.ones(2))
 
 

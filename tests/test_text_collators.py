@@ -51,8 +51,12 @@ def test_padding_needs_like_samples() -> None:
     collate = DataCollatorWithPadding(wordpiece())
     with pytest.raises(ArgumentError, match="a batch needs at least one sample"):
         collate([])
-    with pytest.raises(ArgumentError, match="title makes no tensor"):
+    with pytest.raises(ArgumentError, match="title makes no tensor: it holds texts, 'a title'"):
         collate(features(title=lambda i: "a title"))
+    with pytest.raises(ArgumentError, match="label makes no tensor: it holds texts(.|\n)*fix: num"):
+        collate(features(label=lambda i: "good"))
+    with pytest.raises(ArgumentError, match="label makes no(.|\n)*fix: DataCollatorForTokenClass"):
+        collate(features(label=lambda i: [0] * (i + 1)))
 
 
 def test_token_classification(theirs: Any) -> None:

@@ -136,12 +136,15 @@ def test_save_strategy_best_saves_what_is_better(tmp_path: Path) -> None:
     assert names == {p.name for p in tmp_path.glob("checkpoint-*")}
 
 
-def test_early_stopping(tmp_path: Path) -> None:
+@pytest.mark.parametrize("several", [False, True])
+def test_early_stopping(tmp_path: Path, several: bool, caplog: pytest.LogCaptureFixture) -> None:
     run = trainer(
-        tmp_path, callbacks=[EarlyStoppingCallback(2, 10.0)], eval_dataset=Rows(),
-        eval_strategy="steps", eval_steps=2, metric_for_best_model="loss",
+        tmp_path, callbacks=[EarlyStoppingCallback(2, 10.0)],
+        eval_dataset={"a": Rows(), "b": Rows()} if several else Rows(),
+        eval_strategy="steps", eval_steps=2, metric_for_best_model="a_loss" if several else "loss",
     )  # fmt: skip
     assert run.train().global_step == 6  # the first counts as better, then two do not
+    assert ("an evaluation without eval_a_loss does not count" in caplog.text) == several
     run = trainer(tmp_path, callbacks=[EarlyStoppingCallback()])
     with pytest.raises(ArgumentError, match="needs metric_for_best_model and an eval_strategy"):
         run.train()

@@ -99,7 +99,11 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"optim": "adafactor"}, "expected optim of"),
     ({"logging_steps": 0}, "logging_steps"),
     ({"save_steps": 2.5}, "save_steps to be a whole number or in"),
+    ({"save_steps": None}, "save_steps to be a whole number or in .*, got None"),
+    ({"logging_steps": "10"}, "logging_steps to be a whole number or in .*, got '10'"),
     ({"adam_beta1": 1.0}, "adam_beta1 in"),
+    ({"adam_beta2": "0.99"}, "adam_beta2 in .*, got '0.99'"),
+    ({"warmup_ratio": "0.1"}, "warmup_ratio in .*, got '0.1'"),
     ({"label_smoothing_factor": -0.1}, "label_smoothing_factor in"),
     ({"load_best_model_at_end": True}, "eval_strategy is 'no' and save_strategy 'steps'"),
     (

@@ -210,3 +210,14 @@ def test_schedules_are_those_of_transformers(name: str, warmup: int) -> None:
             schedule.step()
     assert len(set(rates[1])) > 5 or name.startswith("constant")
     np.testing.assert_allclose(rates[1], rates[0], rtol=1e-14, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_a_run_that_is_all_warm_up(name: str) -> None:
+    """The rate that the last step leaves is a number, too."""
+    optimizer = ta.optim.SGD([ta.zeros(1, requires_grad=True)], lr=0.5)
+    schedule: Any = get_scheduler(name, optimizer, 4, 4)
+    for _ in range(4):
+        optimizer.step()
+        schedule.step()
+    assert 0 <= optimizer.param_groups[0]["lr"] <= 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,8 @@ def test_nothing_but_imports_is_changed() -> None:
     assert len(found) == 6 and all(line.startswith(("import ", "from ")) for line in found)
 
 
-def test_on_a_tiny_bert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def tiny(folder: Path) -> models.BertModel:
+    """A network and its tokenizer in a folder."""
     tokenizer = text.train_wordpiece(
         text.texts("I love this movie. I hate this movie, it is much too long."), 80, 1,
         model_max_length=32,
@@ -107,9 +109,26 @@ def test_on_a_tiny_bert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
             max_position_embeddings=32,
         )  # fmt: skip
     )
-    folder = tmp_path / "bert-base-uncased"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return model
+
+
+def test_the_listing_of_the_readme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny(tmp_path / "bert")
+    monkeypatch.chdir(tmp_path)
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    (listing,) = [b for b in re.findall(r"```text\n(.*?)```", readme, re.DOTALL) if "Trainer(" in b]
+    names: dict[str, Any] = {
+        "__name__": "listing", "folder": "bert", "labels": [1, 0] * 8,
+        "texts": ["I love this movie", "I hate this movie, it is much too long"] * 8,
+    }  # fmt: skip
+    exec(compile(listing, "README.md", "exec"), names)
+    assert (tmp_path / "results" / "checkpoint-6" / "model.safetensors").is_file()
+
+
+def test_on_a_tiny_bert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = tiny(tmp_path / "bert-base-uncased")
     names = ran(monkeypatch, tmp_path)
     trainer = names["trainer"]
     assert trainer.state.global_step == 9

@@ -7,6 +7,7 @@ import json
 import math
 import mmap
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -180,6 +181,7 @@ FETCHING = {
     "cache_dir", "code_revision", "force_download", "local_files_only", "proxies",
     "resume_download", "revision", "token", "trust_remote_code", "use_auth_token",
 }  # fmt: skip
+REPOSITORY = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # a model's name on the hub: owner/name
 
 
 def existing_folder(path: Any, content: str) -> Path:
@@ -192,9 +194,10 @@ def existing_folder(path: Any, content: str) -> Path:
             f"{folder} is a file, expected the folder with {content}", f"{str(folder.parent)!r}"
         )
     if not folder.is_dir():
+        name = path if REPOSITORY.fullmatch(str(path)) else "NAME"
         raise CheckpointError(
             f"{str(path)!r} is no folder on this machine, and nothing is downloaded here",
-            f"hf download {path} --local-dir FOLDER, then from_pretrained('FOLDER')",
+            f"hf download {name} --local-dir FOLDER, then from_pretrained('FOLDER')",
         )
     return folder
 

@@ -12,7 +12,16 @@ from ..errors import ArgumentError
 from ..nn import init
 from .activations import ACTIVATIONS
 from .config import PretrainedConfig
-from .layers import attend, check_inputs, check_length, check_mask, heads, joined, padding_bias
+from .layers import (
+    attend,
+    check_inputs,
+    check_length,
+    check_mask,
+    check_places,
+    heads,
+    joined,
+    padding_bias,
+)  # fmt: skip
 from .outputs import BaseModelOutputWithPooling
 from .pretrained import PreTrainedModel
 
@@ -72,6 +81,9 @@ class BertEmbeddings(nn.Module):
         x = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         length = x.shape[1]
         check_length(length, self.position_embeddings.num_embeddings, "max_position_embeddings")
+        for name, given in (("position_ids", position_ids), ("token_type_ids", token_type_ids)):
+            if given is not None:
+                check_places(name, given, length)
         if position_ids is None:
             places = self.position_embeddings.weight[:length]
         else:

@@ -69,6 +69,9 @@ def token_loss(logits: Any, labels: Any) -> Any:
     return F.cross_entropy(reshape(logits, (-1, logits.shape[-1])), reshape(labels, (-1,)))
 
 
+WHOLE = "labels.long(), if they are the numbers of classes"
+
+
 class BertForSequenceClassification(_WithHead):
     """One answer for each text: a class, several classes, or numbers.
 
@@ -81,12 +84,20 @@ class BertForSequenceClassification(_WithHead):
 
     def loss(self, logits: Any, labels: Any) -> Any:
         check_tensor("labels", labels)
-        whole = labels.dtype.kind in "iu"
-        if self.config.problem_type is None:
-            several = "single_label_classification" if whole else "multi_label_classification"
-            self.config.problem_type = "regression" if self.num_labels == 1 else several
         kind = self.config.problem_type
+        if kind is None:
+            whole = labels.dtype.kind in "iu"
+            several = "single_label_classification" if whole else "multi_label_classification"
+            kind = "regression" if self.num_labels == 1 else several
+        loss = self._loss_of(kind, logits, labels)
+        self.config.problem_type = kind  # only now: labels that are refused decide nothing
+        return loss
+
+    def _loss_of(self, kind: str, logits: Any, labels: Any) -> Any:
+        whole = labels.dtype.kind in "iu"
         if kind == "single_label_classification":
+            if not whole:
+                raise DTypeError(f"{kind} expects whole labels, got {labels.dtype}", WHOLE)
             return F.cross_entropy(logits, reshape(labels, (-1,)))
         if whole and kind == "multi_label_classification":
             raise DTypeError(f"{kind} expects labels of 0.0 and 1.0, got {labels.dtype}")
@@ -94,7 +105,10 @@ class BertForSequenceClassification(_WithHead):
             logits = reshape(logits, (-1,))
             labels = reshape(labels, (-1,))
         if tuple(labels.shape) != tuple(logits.shape):
-            raise ShapeError(f"expected labels {tuple(logits.shape)}, got {tuple(labels.shape)}")
+            raise ShapeError(
+                f"expected labels {tuple(logits.shape)} for {kind}, got {tuple(labels.shape)}",
+                None if whole else WHOLE,
+            )
         labels = labels.to(logits.dtype)
         if kind == "regression":
             return F.mse_loss(logits, labels)

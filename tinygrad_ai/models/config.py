@@ -87,6 +87,12 @@ class PretrainedConfig:
     def label2id(self) -> dict[str, int]:
         return {label: i for i, label in self.id2label.items()}
 
+    @label2id.setter
+    def label2id(self, numbers: dict[str, int]) -> None:
+        if not isinstance(numbers, dict):
+            raise ArgumentError(f"expected label2id to be a dictionary, got {numbers!r}")
+        self.id2label = {i: label for label, i in numbers.items()}
+
     def check(self) -> None:
         """ArgumentError for a value that no model can be made of."""
         for name in self.sizes:

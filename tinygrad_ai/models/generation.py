@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from ..autograd.mode import no_grad
-from ..errors import ArgumentError
+from ..errors import ArgumentError, ShapeError
 from ..nn import functional as F
 from ..ops.create import arange, full, zeros_like
 from ..ops.cumulative import cumsum
@@ -48,6 +48,11 @@ class GenerationMixin:
         place again at every step.
         """
         check_ids(input_ids)
+        if not input_ids.shape[1]:
+            raise ShapeError(
+                "expected a token to go on from, got texts of none",
+                "the token of the beginning: ta.tensor([[model.config.bos_token_id]])",
+            )
         choose = Choice(do_sample, temperature, top_k, top_p, repetition_penalty, generator)
         ends = self.config.eos_token_id if eos_token_id is None else eos_token_id
         ends = [] if ends is None else list(ends) if isinstance(ends, (list, tuple)) else [ends]

@@ -26,6 +26,7 @@ from .layers import (
     check_inputs,
     check_length,
     check_mask,
+    check_places,
     check_tensor,
     heads,
     joined,
@@ -181,6 +182,9 @@ class GPT2Model(GPT2PreTrainedModel):
         """Words and places (and, seldom, segments, which are words too), added."""
         end = past + words.shape[1]
         check_length(end, self.config.n_positions, "n_positions")
+        for name, given in (("position_ids", position_ids), ("token_type_ids", token_type_ids)):
+            if given is not None:
+                check_places(name, given, words.shape[1])
         places = self.wpe.weight[past:end] if position_ids is None else self.wpe(position_ids)
         x = words + places
         return self.drop(x if token_type_ids is None else x + self.wte(token_type_ids))

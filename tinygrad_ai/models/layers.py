@@ -83,6 +83,13 @@ def check_mask(mask: Any, rows: int, keys: int) -> None:
         )
 
 
+def check_places(name: str, value: Any, length: int) -> None:
+    """Segments or places (N or 1, L), a number for each token."""
+    check_tensor(name, value)
+    if not value.ndim or value.shape[-1] != length:
+        raise ShapeError(f"expected {name} (batch, {length}), got {tuple(value.shape)}")
+
+
 def padding_bias(mask: Any, dtype: Any) -> Any:
     """What is added to scores (N, 1, 1, S): -inf where the mask is 0. None where nothing is
     padded, so that nothing is added."""

@@ -121,11 +121,9 @@ def add_lora(
                 f"{type(model).__name__} has no linear layer {target!r}",
                 f"did you mean {near[0]!r}?" if near else None,
             )
-    added = {
-        path: LoRALinear(layer, rank, alpha, dropout)
-        for path, layer in layers.items()
-        if any(_ends(path, target) for target in targets)
-    }
+    chosen = {p: m for p, m in layers.items() if any(_ends(p, target) for target in targets)}
+    _check_own(model, chosen)
+    added = {path: LoRALinear(m, rank, alpha, dropout) for path, m in chosen.items()}
     freeze(model, whole)
     for path, layer in added.items():
         _replace(model, path, layer)
@@ -134,6 +132,19 @@ def add_lora(
         "modules_to_save": whole or None,
     }  # fmt: skip
     return model.train(model.training)
+
+
+def _check_own(model: Any, layers: dict[str, Any]) -> None:
+    """ArgumentError for a layer whose weight is another one's, too: merged, both would change."""
+    names = [(n, id(p)) for n, p in model.named_parameters(remove_duplicate=False)]
+    for path, layer in layers.items():
+        own = f"{path}.weight"
+        other = next((n for n, p in names if p == id(layer.weight) and n != own), None)
+        if other is not None:
+            raise ArgumentError(
+                f"{own} is {other}, too: an addition merged into one would change the other",
+                "targets without it, or a model with tie_word_embeddings=False",
+            )
 
 
 def _ends(path: str, target: str) -> bool:

@@ -223,10 +223,16 @@ def _without_fixed(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_keywords(kind: type[PreTrainedModel], given: dict[str, Any]) -> None:
-    """ArgumentError for a keyword that neither the configuration nor the model knows."""
-    own = set(signature(kind).parameters) - {"config"}
+    """ArgumentError for a keyword that is not the model's own. One of the configuration's is here
+    only if a configuration was given, which says it already."""
+    own, known = set(signature(kind).parameters) - {"config"}, kind.config_class.known()
     for name in given.keys() - own:
-        near = get_close_matches(name, own | kind.config_class.known(), 1)
+        if name in known:
+            raise ArgumentError(
+                f"{name} and config= exclude each other: the configuration has its {name}",
+                f"config.{name} = {given[name]!r} before",
+            )
+        near = get_close_matches(name, own | known, 1)
         raise ArgumentError(
             f"{kind.__name__}.from_pretrained knows no {name!r}",
             f"did you mean {near[0]!r}?" if near else None,

@@ -134,12 +134,13 @@ def read_labelled(
     found, said = [], []
     for line, row in rows:
         for column in (text_column, label_column):
-            if row.get(column) is None:
-                there = ", ".join(map(str, row))
+            if column not in row:
                 raise DataError(
-                    f"{path}, line {line}: no {column!r}; the columns are {there}",
-                    "text_column= and label_column= name the columns",
+                    f"{path}, line {line}: no {column!r}; the columns are {', '.join(row)}",
+                    "text_column= and label_column= (--text-column, --label-column) name them",
                 )
+            if row[column] is None:
+                raise DataError(f"{path}, line {line}: {column!r} is null")
         found.append(str(row[text_column]))
         said.append(_label(row[label_column], f"{path}, line {line}"))
     if not found:
@@ -155,6 +156,8 @@ def read_labelled(
 def _label(value: Any, where: str) -> str:
     if isinstance(value, (dict, list, float)):
         raise DataError(f"{where}: a label is a whole number or a word, got {value!r}")
+    if not str(value).strip():
+        raise DataError(f"{where}: the label is empty")
     return str(value)
 
 
@@ -169,10 +172,18 @@ def _names(labels: list[str]) -> list[str]:
 
 
 def _csv(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(_content(path), newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_content(path), newline=""), strict=True)
     try:
+        header = next(reader, [])
         for row in reader:
-            yield reader.line_num, row
+            if row and len(row) != len(header):
+                raise DataError(
+                    f"{path}, line {reader.line_num}: {len(row)} values for the {len(header)} "
+                    f"columns {', '.join(header)}",
+                    'quotes around a text with commas: "good, really",1',
+                )
+            if row:
+                yield reader.line_num, dict(zip(header, row))
     except csv.Error as error:
         raise DataError(f"{path}, line {reader.line_num}: {error}") from None
 

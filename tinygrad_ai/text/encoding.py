@@ -164,10 +164,20 @@ def to_tensor(value: Any, kind: str, name: str) -> Any:
     try:
         made = value if isinstance(value, Tensor) else tensor(value)
     except (TinygradError, ValueError, TypeError):
-        raise ArgumentError(
-            f"{name} makes no tensor: its rows have different lengths, or hold more than numbers",
-            "padding=True and truncation=True give rows of one length",
-        ) from None
+        raise _no_tensor(name, value) from None
     if not made.numel():
         made = made.long()
     return made.numpy() if kind == "np" else made
+
+
+def _no_tensor(name: str, value: Any) -> ArgumentError:
+    items = value if isinstance(value, (list, tuple)) else [value]
+    said = next((item for item in items if isinstance(item, str)), None)
+    if said is not None:
+        return ArgumentError(f"{name} makes no tensor: it holds texts, {said!r}", "numbers from 0")
+    return ArgumentError(
+        f"{name} makes no tensor: its rows have different lengths, or hold more than numbers",
+        "DataCollatorForTokenClassification(tokenizer) pads labels, too"
+        if name in ("label", "labels")
+        else "padding=True and truncation=True give rows of one length",
+    )

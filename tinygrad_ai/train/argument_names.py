@@ -68,8 +68,12 @@ def _put(found: dict[str, Any], name: str, value: Any, old: str, given: dict[str
     found[name] = value
 
 
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _ratio(value: Any) -> float:
-    if not 0 <= value < 1:
+    if not is_number(value) or not 0 <= value < 1:
         raise ArgumentError(f"expected warmup_ratio in [0, 1), got {value!r}")
     return float(value)
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from ..errors import ArgumentError
 from ..serialization import write_text
-from .argument_names import translated
+from .argument_names import is_number, translated
 from .groups import OPTIMIZERS
 from .precision import check_precision
 from .schedules import SCHEDULES
@@ -117,6 +117,7 @@ class TrainingArguments:
         self.output_dir = os.path.expanduser(str(self.output_dir or "trainer_output"))
         if self.logging_dir is not None:
             self.logging_dir = os.path.expanduser(str(self.logging_dir))
+        self.include_for_metrics = list(self.include_for_metrics or ())
         for name in ("eval_strategy", "logging_strategy", "save_strategy", "lr_scheduler_type"):
             value = getattr(self, name)
             setattr(self, name, getattr(value, "value", value))
@@ -138,12 +139,12 @@ class TrainingArguments:
             value = getattr(self, name)
             if value is None and name in ("data_seed", "save_total_limit"):
                 continue
-            number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not number or not value >= least or (name in WHOLE and value != int(value)):
-                kind = "a whole number" if name in WHOLE else "a number"
+            whole = name in WHOLE
+            if not is_number(value) or not value >= least or (whole and value != int(value)):
+                kind = "a whole number" if whole else "a number"
                 raise ArgumentError(f"expected {name} to be {kind} >= {least}, got {value!r}")
         for name in ("adam_beta1", "adam_beta2", "label_smoothing_factor"):
-            if not 0 <= getattr(self, name) < 1:
+            if not is_number(getattr(self, name)) or not 0 <= getattr(self, name) < 1:
                 raise ArgumentError(f"expected {name} in [0, 1), got {getattr(self, name)!r}")
         if self.max_steps == 0 or (self.max_steps < 0 and self.num_train_epochs == 0):
             raise ArgumentError("no step to train: max_steps or num_train_epochs is 0")
@@ -172,7 +173,7 @@ class TrainingArguments:
             steps = getattr(self, f"{kind}_steps")
             if getattr(self, f"{kind}_strategy") != "steps":
                 continue
-            if not steps > 0 or (steps > 1 and steps != int(steps)):
+            if not is_number(steps) or not steps > 0 or (steps > 1 and steps != int(steps)):
                 raise ArgumentError(
                     f"expected {kind}_steps to be a whole number or in (0, 1), got {steps!r}"
                 )

@@ -152,7 +152,7 @@ class EarlyStoppingCallback(TrainerCallback, ExportableState):
         name = args.metric_for_best_model.removeprefix("eval_")
         value = kwargs["metrics"].get(f"eval_{name}")
         if value is None:
-            logger.warning("early stopping is off: eval_%s is not among the metrics", name)
+            logger.warning("early stopping: an evaluation without eval_%s does not count", name)
             return control
         if self.improved(args, state, value):
             self.early_stopping_patience_counter = 0

@@ -48,6 +48,12 @@ class Config:
         path = run / "config.json"
         try:
             found = json.loads(path.read_text())
+            if "model_type" in found:
+                kind = (found.get("architectures") or ["AutoModel"])[0]
+                raise CheckpointError(
+                    f"{run} holds a model of texts, expected a run of train, for pictures",
+                    f"{kind}.from_pretrained({str(run)!r})",
+                )
             return cls(**{f.name: found[f.name] for f in fields(cls)})
         except FileNotFoundError:
             raise CheckpointError(f"{run} is no run folder: it has no config.json") from None

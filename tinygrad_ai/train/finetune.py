@@ -141,11 +141,12 @@ def divided(whole: text.LabelledTexts, share: float, seed: int) -> Parts:
 
 
 class Examples(Dataset):
-    """Tokenized texts and their labels."""
+    """Tokenized texts and their labels; `cut` counts the texts that are longer than `length`."""
 
     def __init__(self, tokenizer: Any, examples: text.LabelledTexts, length: int) -> None:
         found = tokenizer(examples.texts, truncation=True, max_length=length)
         self.columns, self.labels = dict(found), examples.labels
+        self.cut = sum(bool(encoding.overflowing) for encoding in found.encodings)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -211,6 +212,10 @@ def run(args: argparse.Namespace) -> int:
     if not resumed:
         jobs.claim(folder, options, console)
     jobs.say(console, describe(options, model, parts))
+    if train.cut or test.cut:
+        jobs.say(
+            console, f"{train.cut + test.cut:,} texts are cut at {length} tokens (--max-length)"
+        )
 
     def make(callbacks: list[Any]) -> Any:
         return Trainer(

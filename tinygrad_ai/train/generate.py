@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--model", required=True, metavar="DIR", help="folder of a GPT-2, with its tokenizer")
     add("--prompt", default="", metavar="TEXT", help="what to continue (nothing)")
-    add("--max-new-tokens", type=int, default=50, metavar="N", help="at most so many more (50)")
+    add("--max-new-tokens", type=int, metavar="N", help="at most so many more (50, if they fit)")
     add("--temperature", type=float, default=1.0, metavar="T", help="below 1 less daring (1)")
     add("--top-k", type=int, default=50, metavar="K", help="draw from the K likeliest, 0: all (50)")
     add("--top-p", type=float, default=1.0, metavar="P", help="and of those from the share P (1)")
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     """The command; returns the exit code."""
     if args.count < 1:
         raise ArgumentError(f"expected --count >= 1, got {args.count}")
-    if args.max_new_tokens < 1:
+    if args.max_new_tokens is not None and args.max_new_tokens < 1:
         raise ArgumentError(f"expected --max-new-tokens >= 1, got {args.max_new_tokens}")
     if args.greedy and args.count > 1:
         raise ArgumentError("--greedy gives the same text each time: without --count")
@@ -37,7 +37,8 @@ def run(args: argparse.Namespace) -> int:
     tokenizer = text.AutoTokenizer.from_pretrained(args.model)
     start = tensor([beginning(tokenizer, args.prompt)] * args.count, device=args.device)
     found = model.generate(
-        start, max_new_tokens=args.max_new_tokens, do_sample=not args.greedy,
+        start, max_new_tokens=args.max_new_tokens or fitting(model, start),
+        do_sample=not args.greedy,
         temperature=args.temperature, top_k=args.top_k, top_p=args.top_p,
         generator=Generator(args.device).manual_seed(args.seed),
     )  # fmt: skip
@@ -46,6 +47,11 @@ def run(args: argparse.Namespace) -> int:
             print(f"--- {number}")
         print(tokenizer.decode(ids, skip_special_tokens=True))
     return 0
+
+
+def fitting(model: Any, start: Any) -> int:
+    """50 tokens, or as many as the model still reads."""
+    return min(50, max(model.config.n_positions - start.shape[1], 1))
 
 
 def beginning(tokenizer: Any, prompt: str) -> list[int]:

@@ -76,8 +76,6 @@ class Options:
         except (FileNotFoundError, NotADirectoryError):
             raise CheckpointError(f"{folder} holds no run: it has no {RECORD}") from None
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if isinstance(error, CheckpointError):
-                raise
             raise CheckpointError(f"{path} is damaged: {error!r}") from None
         for name, before in sums:
             if digest(name) != before:
@@ -149,9 +147,12 @@ def check_free(folder: Path, overwrite: bool) -> None:
 
 
 def check_apart(folder: Path, source: str | None, name: str) -> None:
-    """ArgumentError if the run would overwrite the folder that it reads."""
-    if source is not None and Path(source).resolve() == folder.resolve():
+    """ArgumentError if the run would overwrite the folder that it reads, or one around it."""
+    read = None if source is None else Path(source).resolve()
+    if read == folder.resolve():
         raise ArgumentError(f"--out and {option(name)} are the same folder", "another --out")
+    if read is not None and folder.resolve() in read.parents:
+        raise ArgumentError(f"{option(name)} lies in --out, {folder}", "another --out")
 
 
 def claim(folder: Path, options: Options, console: Console) -> None:

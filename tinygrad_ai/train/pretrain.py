@@ -98,8 +98,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     default = PretrainOptions()
     for name, (kind, words) in HELP.items():
-        help = f"{words} ({getattr(default, name):g})" if kind is not str else f"{words} (cpu)"
-        parser.add_argument(jobs.option(name), type=kind, metavar="N", help=help)
+        metavar, usual = ("NAME", "cpu") if kind is str else ("N", f"{getattr(default, name):g}")
+        parser.add_argument(
+            jobs.option(name), type=kind, metavar=metavar, help=f"{words} ({usual})"
+        )
     parser.add_argument("--steps", type=int, metavar="N", help="how many steps, instead of epochs")
     jobs.add_folder_arguments(parser, "--epochs and --steps")
 

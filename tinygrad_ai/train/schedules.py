@@ -80,7 +80,7 @@ def get_polynomial_decay_schedule_with_warmup(
     def decay(t: int) -> float:
         if t > num_training_steps:
             return lr_end / top
-        left = 1 - (t - num_warmup_steps) / (num_training_steps - num_warmup_steps)
+        left = 1 - progress(t, num_warmup_steps, num_training_steps)
         return ((top - lr_end) * left**power + lr_end) / top
 
     return LambdaLR(optimizer, warmed(num_warmup_steps, decay), last_epoch)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import CheckpointError
 from ..nn import Module
-from ..serialization import load, load_metadata, save, write_text
+from ..serialization import SafetensorsFile, load, load_metadata, save, write_text
 from ..tensor import Tensor
 
 NAME = re.compile(r"checkpoint-(\d+)")
@@ -147,7 +147,7 @@ def save_weights(model: Module, folder: Path) -> None:
 
 def save_rest(model: Module, folder: Path) -> None:
     """What of the state the model's own files leave out (an adapter has no base, for one)."""
-    there = {name for file in weight_files(folder) for name in load(file)}
+    there = {name for f in weight_files(folder) for name in SafetensorsFile(f).names()}
     shared = _memory(model, there)
     rest = {
         name: value
