@@ -623,7 +623,8 @@ def test_a_report_is_read_at_the_end() -> None:
 # ---- how it looks
 
 
-def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_table(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     report = profiled()
     assert capsys.readouterr().out == ""  # nothing is printed that nobody asked for
     text = str(report)
