@@ -81,9 +81,7 @@ class BertEmbeddings(nn.Module):
         x = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
         length = x.shape[1]
         check_length(length, self.position_embeddings.num_embeddings, "max_position_embeddings")
-        for name, given in (("position_ids", position_ids), ("token_type_ids", token_type_ids)):
-            if given is not None:
-                check_places(name, given, length)
+        check_places(length, position_ids=position_ids, token_type_ids=token_type_ids)
         if position_ids is None:
             places = self.position_embeddings.weight[:length]
         else:

@@ -182,9 +182,7 @@ class GPT2Model(GPT2PreTrainedModel):
         """Words and places (and, seldom, segments, which are words too), added."""
         end = past + words.shape[1]
         check_length(end, self.config.n_positions, "n_positions")
-        for name, given in (("position_ids", position_ids), ("token_type_ids", token_type_ids)):
-            if given is not None:
-                check_places(name, given, words.shape[1])
+        check_places(words.shape[1], position_ids=position_ids, token_type_ids=token_type_ids)
         places = self.wpe.weight[past:end] if position_ids is None else self.wpe(position_ids)
         x = words + places
         return self.drop(x if token_type_ids is None else x + self.wte(token_type_ids))

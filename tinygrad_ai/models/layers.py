@@ -83,11 +83,14 @@ def check_mask(mask: Any, rows: int, keys: int) -> None:
         )
 
 
-def check_places(name: str, value: Any, length: int) -> None:
-    """Segments or places (N or 1, L), a number for each token."""
-    check_tensor(name, value)
-    if not value.ndim or value.shape[-1] != length:
-        raise ShapeError(f"expected {name} (batch, {length}), got {tuple(value.shape)}")
+def check_places(length: int, **given: Any) -> None:
+    """Segments and places (N or 1, L), a number for each token, where they are given."""
+    for name, value in given.items():
+        if value is None:
+            continue
+        check_tensor(name, value)
+        if not value.ndim or value.shape[-1] != length:
+            raise ShapeError(f"expected {name} (batch, {length}), got {tuple(value.shape)}")
 
 
 def padding_bias(mask: Any, dtype: Any) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,18 @@ FAR = 300  # how many times more or less is a mistake
 SHOWN = 4  # names in a message
 
 
+def several(optimizer: Any) -> list[Any]:
+    """An optimizer, a list of them, or None, as a list."""
+    if optimizer is None:
+        return []
+    return list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
+
+
 class Subject:
     """What is looked at: a model or None, and optimizers; ArgumentError for anything else."""
 
     def __init__(self, model: Any, optimizer: Any) -> None:
-        several = isinstance(optimizer, (list, tuple))
-        found = list(optimizer) if several else [] if optimizer is None else [optimizer]
+        found = several(optimizer)
         if model is not None and not isinstance(model, Module):
             raise ArgumentError(f"expected a model, an nn.Module, got {type(model).__name__}")
         for one in found:
@@ -39,6 +46,19 @@ class Subject:
                 raise ArgumentError(f"expected an optimizer, got {type(one).__name__}")
         self.model: Module | None = model
         self.optimizers: list[Any] = found
+        self.steps: list[Any] = []  # what the optimizers' step() was, where somebody had wrapped it
+
+    def wrap_steps(self, step: Callable[..., Any]) -> None:
+        """From now on an optimizer's step() is `step(optimizer, what it was, ...)`."""
+        self.steps = [vars(o).get("step") for o in self.optimizers]
+        for optimizer in self.optimizers:
+            vars(optimizer)["step"] = partial(step, optimizer, optimizer.step)
+
+    def unwrap_steps(self) -> None:
+        for optimizer, before in zip(self.optimizers, self.steps):
+            del vars(optimizer)["step"]
+            if before is not None:
+                vars(optimizer)["step"] = before
 
     def own(self) -> list[Tensor]:
         """The optimizers' parameters."""

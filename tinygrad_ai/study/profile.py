@@ -28,6 +28,7 @@ from ..tensor import Node
 from . import counts
 from .clock import Clock, Frame
 from .counts_optim import counted
+from .lint_state import several
 from .profile_habits import missing, refuse
 from .profile_places import Places, class_name
 from .profile_report import Report
@@ -103,7 +104,7 @@ class profile:
         for kind in kinds(Optimizer):
             if "step" in vars(kind):
                 self.undo.enter_context(replaced(kind, "step", self.stepped))
-        for optimizer in listed(self.optimizer):
+        for optimizer in several(self.optimizer):
             if "step" in vars(optimizer):  # somebody has wrapped it, and holds what it was
                 wrapped = without_self(vars(optimizer)["step"])
                 self.put(optimizer, partial(self.stepped, wrapped, optimizer))
@@ -287,12 +288,6 @@ def replaced(owner: Any, name: str, around: Callable[..., Any]) -> Iterator[None
         setattr(owner, name, original)
 
 
-def listed(optimizer: Any) -> list[Any]:
-    if optimizer is None:
-        return []
-    return list(optimizer) if isinstance(optimizer, (list, tuple)) else [optimizer]
-
-
 def check(model: Any, optimizer: Any, called: Any) -> None:
     if isinstance(model, Optimizer):
         raise ArgumentError("profile expects the model first", "profile(model, optimizer)")
@@ -300,7 +295,7 @@ def check(model: Any, optimizer: Any, called: Any) -> None:
         raise ArgumentError(f"profile expects a Module, got {type(model).__name__}", BLOCK)
     if not callable(called):
         raise ArgumentError(f"called is a function of a module, got {type(called).__name__}")
-    for one in listed(optimizer):
+    for one in several(optimizer):
         if not isinstance(one, Optimizer):
             fix = "profile(model, optimizer, memory=True)"
             raise ArgumentError(f"profile expects an Optimizer, got {type(one).__name__}", fix)

@@ -62,7 +62,6 @@ class Timeline(JupyterMixin):
         self.subject = Subject(model, optimizer)
         self.anonymous = model is None and not self.subject.optimizers
         self.ledger = Ledger(clock or time.perf_counter)
-        self.steps: list[Any] = []  # what the optimizers' step() was
         self.holds: dict[int, Hold] = {}  # by the node's id
         self.dropped: deque[Hold] = deque()  # whose nodes died
         self.visited: list[Hold] = []  # whose rules have run: the walk may free what they saved
@@ -117,18 +116,13 @@ class Timeline(JupyterMixin):
 
     def __enter__(self) -> Timeline:
         self.begin()
-        self.steps = [o.__dict__.get("step") for o in self.subject.optimizers]
-        for optimizer in self.subject.optimizers:
-            optimizer.__dict__["step"] = partial(self.step, optimizer, optimizer.step)
+        self.subject.wrap_steps(self.step)
         state.observers = (*state.observers, self)
         return self
 
     def __exit__(self, *_: object) -> None:
         leave(self)
-        for optimizer, step in zip(self.subject.optimizers, self.steps):
-            del optimizer.__dict__["step"]
-            if step is not None:  # somebody had wrapped it before
-                optimizer.__dict__["step"] = step
+        self.subject.unwrap_steps()
         self.end()
 
     def begin(self, start: float | None = None, layer: Callable[[], str] | None = None) -> None:

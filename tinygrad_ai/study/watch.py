@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from statistics import median
 from typing import Any
 
@@ -74,17 +73,12 @@ class watch:
     def __enter__(self) -> Report:
         self.place, self.named = here(), self.subject.named()
         state.observers = (*state.observers, self)
-        self.steps = [o.__dict__.get("step") for o in self.subject.optimizers]
-        for optimizer in self.subject.optimizers:
-            optimizer.__dict__["step"] = partial(self.step, optimizer, optimizer.step)
+        self.subject.wrap_steps(self.step)
         return self.report
 
     def __exit__(self, *_: object) -> None:
         leave(self)
-        for optimizer, step in zip(self.subject.optimizers, self.steps):
-            del optimizer.__dict__["step"]
-            if step is not None:  # somebody had wrapped it before
-                optimizer.__dict__["step"] = step
+        self.subject.unwrap_steps()
         self.add(strangers(self.subject, self.place))
         if self.report.steps:
             missing = [(p, n) for p, n in self.subject.expected() if p not in self.reached]
