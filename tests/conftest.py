@@ -4,7 +4,6 @@ the stand-in, or the real one.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +12,7 @@ import pytest
 import tinygrad_ai as ta
 from tests import fakecupy
 from tests.native_help import SETS
+from tests.required import required
 from tinygrad_ai.backend import cuda, native
 
 
@@ -47,7 +47,7 @@ def cupy() -> Iterator[Any]:
 @pytest.fixture
 def gpu() -> Iterator[Any]:
     """CuPy itself with TINYGRAD_AI_REQUIRE=gpu, else the stand-in."""
-    if "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(","):
+    if required("gpu"):
         yield cuda.load().xp
     else:
         with fakecupy.installed() as module:

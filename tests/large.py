@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable
 from typing import TypeVar
 
 import pytest
 
 from examples.data import FetchError
+from tests.required import required
 
 T = TypeVar("T")
 
@@ -29,6 +29,6 @@ def large(fetch: Callable[[], T]) -> T:
     found, reason = _tried(fetch)
     if found is not None:
         return found
-    if "large" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(","):
+    if required("large"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.required import required
 from tinygrad_ai.backend import native
 from tinygrad_ai.backend import numpy as be
 
-REQUIRED = "native" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
+REQUIRED = required("native")
 
 NATIVE = [
     pytest.mark.native,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -13,12 +12,13 @@ from typing import Any
 import pytest
 
 import tinygrad_ai as ta
+from tests.required import required
 from tinygrad_ai import nn, study
 from tinygrad_ai.models import MLP
 from tinygrad_ai.study.page.graph import Graph
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-REQUIRED = "chromium" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
+REQUIRED = required("chromium")
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import nullcontext
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 
 import tinygrad_ai as ta
 from tests import fakecupy
+from tests.required import required
 from tinygrad_ai import nn
 from tinygrad_ai.errors import CheckpointError, DTypeError, GradError
 from tinygrad_ai.nn import functional as F
@@ -19,7 +19,7 @@ from tinygrad_ai.nn import functional as F
 torch = pytest.importorskip("torch", reason="PyTorch is the reference of these tests")
 
 
-ON_A_GPU = "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
+ON_A_GPU = required("gpu")
 
 
 @pytest.fixture(params=["cpu", "cuda"])

@@ -4,7 +4,6 @@ with the kernels of the simulator's module, and on a GPU where there is one."""
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -19,11 +18,12 @@ import tinygrad_ai.nn.functional as F
 from tests.cuda_entries import Recorded
 from tests.cuda_programs import module
 from tests.fakecupy.capture import capturing
+from tests.required import required
 from tinygrad_ai import backend, nn
 from tinygrad_ai.backend import capture, fused_cuda, fused_cuda_linear
 from tinygrad_ai.errors import ArgumentError, CaptureError, InplaceError, ShapeError
 
-ON_A_GPU = "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
+ON_A_GPU = required("gpu")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ sanitizers. Bugs planted on purpose show that the checks can fail.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cuda_help import BUILDS, ROOT, SOURCES, build, needs_compiler, run
+from tests.required import required
 
 PROGRAMS = ["rows", "elementwise", "optim", "norm", "embedding", "attention", "attention_mma"]
 ORDERS = ["fwd", "rev", "shuffle:3"]
@@ -79,7 +79,7 @@ def test_kernels_run_on_the_gpu(program: str, tmp_path: Path) -> None:
     """The same programs, built by nvcc."""
     reason = no_gpu()
     if reason is not None:
-        assert "gpu" not in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(","), reason
+        assert not required("gpu"), reason
         pytest.skip(reason)
     source, target = SOURCES / f"kernels_{program}.cpp", tmp_path / program
     command = ["nvcc", "-x", "cu", "-std=c++17", "-O2", "-arch=native", str(source)]

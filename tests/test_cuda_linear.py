@@ -5,7 +5,6 @@ Where there is a GPU and the module is installed, the GPU runs the same tests.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,10 @@ from scipy.special import erf
 from tests.cuda_memory import Simulated, gpu
 from tests.cuda_nvrtc import module_behind_a_driver
 from tests.cuda_programs import module
+from tests.required import required
 
 GPU = gpu()
-REQUIRED = "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
+REQUIRED = required("gpu")
 
 SIZES = [(1, 1, 1), (1, 17, 3), (15, 16, 17), (63, 64, 65), (70, 33, 45), (65, 68, 40)]
 EMPTY = [(0, 3, 2), (3, 0, 2), (3, 2, 0), (0, 0, 0)]

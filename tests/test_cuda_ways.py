@@ -3,7 +3,6 @@ library (TINYGRAD_AI_REQUIRE=gpu), else the simulator's kernels on the stand-ins
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +13,11 @@ import tinygrad_ai as ta
 import tinygrad_ai.nn.functional as F
 from tests import fakecupy
 from tests.cuda_programs import library_file, module
+from tests.required import required
 from tinygrad_ai import backend
 from tinygrad_ai.backend import cublaslt, fused_cuda, fused_cuda_linear, kernels
 
-ON_GPU = "gpu" in os.environ.get("TINYGRAD_AI_REQUIRE", "").split(",")
+ON_GPU = required("gpu")
 WAYS = ("auto", *fused_cuda_linear.WAYS)
 SHAPES = [(6, 8, 16), (37, 70, 45)] + ON_GPU * [(256, 512, 1024)]  # rows, outputs, inputs
 TOLERANCES = {"float64": 1e-11, "float32": 1e-4, "float16": 1e-2, "bfloat16": 5e-2}
