@@ -16,7 +16,7 @@ import pytest
 import tinygrad_ai as ta
 import tinygrad_ai.nn as nn
 import tinygrad_ai.nn.functional as F
-from tests.native_help import FLOATS, NATIVE, SETS, both, close, layouts, normal
+from tests.native_help import FLOATS, NATIVE, SETS, all_close, both, close, layouts, normal
 from tinygrad_ai.backend import accelerators, kernels, native
 from tinygrad_ai.backend import numpy as be
 from tinygrad_ai.errors import DeviceError
@@ -51,6 +51,15 @@ def test_linear_and_its_gradients(isa: str, threads: int, size: Any, dtype: Any)
         for a, c in zip(*both("linear_grad_w", g, v, x, act), strict=True):
             close(a, c)
     close(*both("linear", x, w, None, "relu"))
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_both_sides_in_several_blocks(isa: str, threads: int, dtype: Any) -> None:
+    for m, k, n in [(1900, 810, 170), (170, 1700, 1900), (2900, 450, 40)]:
+        a, b = normal(m, k, dtype=dtype) / 30, normal(n, k, dtype=dtype, seed=1)
+        close(*both("linear", a, b, normal(n, dtype=dtype), "relu"))
+        g, x = normal(k, m, dtype=dtype) / 30, normal(k, n, dtype=dtype, seed=1)
+        all_close(*both("linear_grad_w", g, None, x, None))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)

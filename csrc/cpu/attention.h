@@ -34,7 +34,7 @@ void multiply(Matrix<const T> a, Matrix<const T> b, Matrix<T> c, index m, index 
   packed(p, Range{0, m}, Range{0, n}, space);
 }
 
-// A row of products to scores: x = scale x + bias, and -inf from `seen` on.
+// A row of products to scores: x = scale x + bias, and -inf from `seen` on, up to a whole vector.
 template <class T>
 ALWAYS_INLINE void to_scores(T *x, index n, index seen, T scale, const T *bias, index bias_step) {
   using V = typename Vec<T>::type;
@@ -47,7 +47,7 @@ ALWAYS_INLINE void to_scores(T *x, index n, index seen, T scale, const T *bias, 
       put(x + i, bias ? v + get<V>(bias + i, size) : v, size);
     });
   }
-  for (index i = seen < 0 ? 0 : seen; i < n; ++i)
+  for (index i = seen < 0 ? 0 : seen; i < n || i % Vec<T>::width; ++i)
     x[i] = lowest<T>();
 }
 
@@ -60,10 +60,6 @@ template <class T> ALWAYS_INLINE void times(T *x, index n, T factor) {
 template <class T> ALWAYS_INLINE void drop(T *x, index n, const unsigned char *keep, T grow) {
   for (index i = 0; i < n; ++i)
     x[i] *= keep[i] ? grow : T(0);
-}
-
-template <class T> ALWAYS_INLINE T exp_of_one(T x) {
-  return exp_down(typename Vec<T>::type{} + x)[0];
 }
 
 // How many of the keys [begin, end) query `row` may see.
@@ -79,6 +75,7 @@ template <class T> struct Block { // what is at hand for one block of scores
   T *room;   // for the product
   index m() const { return rows.end - rows.begin; }
   index n() const { return keys.end - keys.begin; }
+  T *row(index r) const { return scores + r * key_block; }
   Matrix<T> scored() const { return {scores, key_block, 1}; }
   const unsigned char *kept(index r) const { return keep.below(rows.begin + r).at + keys.begin; }
 };
@@ -92,16 +89,14 @@ template <class T> Block<T> block_of(const Attention<T> &s, index head, T *space
   return b;
 }
 
-// The scores of a block, row by row, given to use(r, x): x the scores of row r.
-template <class T, class F> void score(const Attention<T> &s, const Block<T> &b, const F &use) {
+// The scores of a block.
+template <class T> void score(const Attention<T> &s, const Block<T> &b) {
   multiply<T>(b.q.below(b.rows.begin), b.k.below(b.keys.begin).transposed(), b.scored(), b.m(),
               b.n(), s.inner, false, b.room);
   for (index r = 0; r < b.m(); ++r) {
     const index row = b.rows.begin + r;
-    T *x = b.scores + r * key_block;
     const T *bias = b.bias.at ? b.bias.below(row).at + b.keys.begin * b.bias.col : nullptr;
-    to_scores(x, b.n(), seen(s, row, b.keys), T(s.scale), bias, b.bias.col);
-    use(r, x);
+    to_scores(b.row(r), b.n(), seen(s, row, b.keys), T(s.scale), bias, b.bias.col);
   }
 }
 
@@ -110,28 +105,46 @@ template <class T> ALWAYS_INLINE index last_key(const Attention<T> &s, Range row
   return s.causal ? smaller(s.keys, rows.end) : s.keys;
 }
 
+// Scores to e^(score - top), for a vector of rows from `first` on: while one row waits for its
+// maximum or its sum, the others go on. `top` and `sum` are those so far; rows of y that were
+// summed with an older top fade.
+template <class T>
+void soften(const Attention<T> &s, const Block<T> &b, index first, T *top, T *sum, Matrix<T> y) {
+  using V = typename Vec<T>::type;
+  constexpr index W = Vec<T>::width;
+  const index rows = smaller(W, b.m() - first), n = (b.n() + W - 1) / W * W;
+  V of_row[W];
+  for (index r = 0; r < W; ++r)
+    of_row[r] = r < rows ? tops(b.row(first + r), n) : V{} + lowest<T>();
+  V before = load<V>(top + first), best = maxima(of_row);
+  best = select(best > before, best, before);
+  V shift = select(best == lowest<T>(), V{}, best), fade = exp_down(before - shift);
+  for (index r = 0; r < W; ++r)
+    of_row[r] = r < rows ? exps(b.row(first + r), b.row(first + r), n, T(shift[r])) : V{};
+  store(top + first, best);
+  store(sum + first, load<V>(sum + first) * fade + sums(of_row));
+  for (index r = 0; r < rows; ++r) {
+    if (b.keep.at)
+      drop(b.row(first + r), b.n(), b.kept(first + r), T(s.grow));
+    if (b.keys.begin > 0 && fade[r] != 1)
+      times(y.below(first + r).at, s.outer, T(fade[r]));
+  }
+}
+
 // The output of a block of queries. A row with no finite score gets probabilities 0.
 template <class T> void attend(const Attention<T> &s, index head, Range rows, T *space) {
   Block<T> b = block_of(s, head, space);
   T *top = space + row_block * key_block, *sum = top + row_block;
   const Matrix<T> y = matrix(s.y, s.lead, head).below(rows.begin);
   b.rows = rows;
-  for (index r = 0; r < b.m(); ++r)
+  for (index r = 0; r < row_block; ++r)
     top[r] = lowest<T>(), sum[r] = 0;
   const index last = last_key(s, rows);
   for (index j = 0; j < last; j += key_block) {
     b.keys = {j, smaller(last, j + key_block)};
-    score(s, b, [&](index r, T *x) {
-      const T high = top_of(x, b.n()), best = high > top[r] ? high : top[r];
-      const T shift = best == lowest<T>() ? T(0) : best;
-      const T fade = exp_of_one(top[r] - shift); // of what was summed before
-      sum[r] = sum[r] * fade + exp_sum(x, x, b.n(), shift);
-      top[r] = best;
-      if (b.keep.at)
-        drop(x, b.n(), b.kept(r), T(s.grow));
-      if (j > 0 && fade != 1)
-        times(y.below(r).at, s.outer, fade);
-    });
+    score(s, b);
+    for (index r = 0; r < b.m(); r += Vec<T>::width)
+      soften(s, b, r, top, sum, y);
     multiply<T>({b.scores, key_block, 1}, b.v.below(j), y, b.m(), s.outer, b.n(), j > 0, b.room);
   }
   T *lse = s.lse + head * s.rows + rows.begin;
@@ -182,7 +195,9 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
   T *inner = b.scores + row_block * key_block; // g vᵀ, then the gradient of the scores
   const Matrix<T> back{inner, key_block, 1};
   multiply<T>(g, b.v.below(b.keys.begin).transposed(), back, b.m(), b.n(), f.outer, false, b.room);
-  score(f, b, [&](index r, T *p) {
+  score(f, b);
+  for (index r = 0; r < b.m(); ++r) {
+    T *p = b.row(r);
     const T *gr = g.below(r).at, *yr = y.below(r).at;
     const T lse = f.lse[head * f.rows + b.rows.begin + r];
     const T both = sum_over<T>(
@@ -200,7 +215,7 @@ void attend_back(const AttentionGrad<T> &s, index head, const Block<T> &b, bool 
     });
     if (b.keep.at)
       drop(p, b.n(), b.kept(r), T(f.grow));
-  });
+  }
   const Matrix<const T> p{b.scores, key_block, 1}, gscore{inner, key_block, 1};
   if (queries)
     multiply<T>(gscore, b.k.below(b.keys.begin), matrix(s.gq, lead, head).below(b.rows.begin),

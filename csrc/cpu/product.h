@@ -150,7 +150,8 @@ template <class T> void pack_columns(const Product<T> &p, const Panels &at, T *p
   }
 }
 
-// The result's rows ri and columns rj, by one thread.
+// The result's rows ri and columns rj, by one thread. The columns' blocks go round inside, for a
+// block of b is smaller than one of a, and is copied again for each of those.
 template <class T> void packed(const Product<T> &p, Range ri, Range rj, T *space) {
   using S = Shape<T>;
   T *pa = space, *pb = pa + S::MC * S::KC + S::NR, *strip = pb + S::NC * S::KC;
@@ -160,16 +161,16 @@ template <class T> void packed(const Product<T> &p, Range ri, Range rj, T *space
   const bool lie = direct(p, ri.end - ri.begin);
   for (index block = 0; block < blocks; ++block) {
     const index k0 = p.k * block / blocks, kc = p.k * (block + 1) / blocks - k0;
-    for (index j = rj.begin; j < rj.end; j += nc) {
-      const Range columns{j, smaller(rj.end, j + nc)};
-      const Panels at{k0, kc, columns, block == 0, block == blocks - 1};
-      pack_columns(p, at, pb, lie);
-      for (index ic = ri.begin; ic < ri.end; ic += mc) {
-        const index iend = smaller(ri.end, ic + mc);
-        if (j == rj.begin || ri.end - ri.begin > mc) // or it is still there
-          for (index i = ic; i < iend; i += S::GROUP)
-            pack_a(p, i, smaller<index>(S::GROUP, iend - i), k0, kc, pa + (i - ic) * kc, strip,
-                   p.row_sum && j == 0);
+    for (index ic = ri.begin; ic < ri.end; ic += mc) {
+      const index iend = smaller(ri.end, ic + mc);
+      for (index i = ic; i < iend; i += S::GROUP)
+        pack_a(p, i, smaller<index>(S::GROUP, iend - i), k0, kc, pa + (i - ic) * kc, strip,
+               p.row_sum && rj.begin == 0);
+      for (index j = rj.begin; j < rj.end; j += nc) {
+        const Range columns{j, smaller(rj.end, j + nc)};
+        const Panels at{k0, kc, columns, block == 0, block == blocks - 1};
+        if (ic == ri.begin || rj.end - rj.begin > nc) // or it is still there
+          pack_columns(p, at, pb, lie);
         for (index i = ic; i < iend; i += S::MR)
           tiles(p, i, smaller<index>(S::MR, iend - i), at, pa + (i - ic) * kc, pb, lie);
       }

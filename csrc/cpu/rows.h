@@ -11,17 +11,35 @@ ALWAYS_INLINE double log_of(double x) { return __builtin_log(x); }
 
 template <class T> constexpr T lowest() { return -T(__builtin_inf()); }
 
-// The largest number of a row. NaN does not count: it comes out of the exponentials' sum.
-template <class T> ALWAYS_INLINE T top_of(const T *x, index n) {
+// The largest numbers of n in whole vectors, place by place. NaN does not count: it comes out of
+// the exponentials' sum.
+template <class T> ALWAYS_INLINE typename Vec<T>::type tops(const T *x, index n) {
   using V = typename Vec<T>::type;
-  constexpr index w = Vec<T>::width;
   V top = V{} + lowest<T>();
-  index i = 0;
-  for (; i + w <= n; i += w) {
+  for (index i = 0; i < n; i += Vec<T>::width) {
     V v = load<V>(x + i);
     top = select(v > top, v, top);
   }
-  T best = max_of(top);
+  return top;
+}
+
+// y = e^(x - shift) of n in whole vectors, and their sums, place by place; y may be nullptr.
+template <class T> ALWAYS_INLINE typename Vec<T>::type exps(const T *x, T *y, index n, T shift) {
+  using V = typename Vec<T>::type;
+  V total{};
+  for (index i = 0; i < n; i += Vec<T>::width) {
+    V e = exp_down(load<V>(x + i) - shift);
+    if (y)
+      store(y + i, e);
+    total += e;
+  }
+  return total;
+}
+
+// The largest number of a row.
+template <class T> ALWAYS_INLINE T top_of(const T *x, index n) {
+  index i = n / Vec<T>::width * Vec<T>::width;
+  T best = max_of(tops(x, i));
   for (; i < n; ++i)
     best = x[i] > best ? x[i] : best;
   return best;
@@ -30,16 +48,8 @@ template <class T> ALWAYS_INLINE T top_of(const T *x, index n) {
 // y = e^(x - shift), and the sum of it; y may be nullptr.
 template <class T> ALWAYS_INLINE T exp_sum(const T *x, T *y, index n, T shift) {
   using V = typename Vec<T>::type;
-  constexpr index w = Vec<T>::width;
-  V total{};
-  index i = 0;
-  for (; i + w <= n; i += w) {
-    V e = exp_down(load<V>(x + i) - shift);
-    if (y)
-      store(y + i, e);
-    total += e;
-  }
-  T sum = sum_of(total);
+  const index i = n / Vec<T>::width * Vec<T>::width;
+  T sum = sum_of(exps(x, y, i, shift));
   if (i < n) {
     V e = exp_down(load_part<V>(x + i, n - i, lowest<T>()) - shift);
     if (y)

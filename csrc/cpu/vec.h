@@ -148,15 +148,21 @@ template <class V> ALWAYS_INLINE void transpose(V *r) {
   }
 }
 
-// The sums of the w vectors in r, each at its own place.
-template <class V> ALWAYS_INLINE V sums(V *r) {
+// One number from each of the w vectors in r, each at its own place: halves put together by f.
+template <class V, class F> ALWAYS_INLINE V fold_each(V *r, const F &f) {
   constexpr int w = sizeof(V) / sizeof(r[0][0]);
   UNROLL for (int half = w / 2; half > 0; half /= 2) {
     UNROLL for (int i = 0; i < half; ++i) {
-      r[i] = zip_low(r[i], r[i + half]) + zip_high(r[i], r[i + half]);
+      r[i] = f(zip_low(r[i], r[i + half]), zip_high(r[i], r[i + half]));
     }
   }
   return r[0];
+}
+template <class V> ALWAYS_INLINE V sums(V *r) {
+  return fold_each(r, [](V a, V b) { return a + b; });
+}
+template <class V> ALWAYS_INLINE V maxima(V *r) {
+  return fold_each(r, [](V a, V b) { return select(b > a, b, a); });
 }
 
 // One number from all in v: both halves put together by f, log2 w times.
