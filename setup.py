@@ -12,7 +12,9 @@ no NVIDIA driver, or no compiler that compiles a trivial program; what it does n
 is always an error. `require` needs no driver, but nvcc.
 TINYGRAD_AI_CUDA_ARCHS: for which GPUs, "90a" for a Hopper alone; 90+PTX is for GPUs to come.
 `nvrtc`: for the one that is there, at first use, also where an nvcc is.
-NVCC or CUDA_HOME: which nvcc. One GPU takes a quarter of a minute, all of them a whole one.
+NVCC or CUDA_HOME: which nvcc. On two cores one GPU takes a minute, all of them more than two.
+
+What is built stays in build/kept, and is taken from there until its sources or settings change.
 """
 
 from __future__ import annotations
@@ -104,15 +106,34 @@ class Build(build_ext):
             self.inplace, self.compiler = before  # as a run finds them
 
     def build_extension(self, ext: Extension) -> None:
+        """The module, or a copy of it if it was built before from the same: extras of the package
+        are installed one by one, and each time pip asks for it again."""
         compiler = os.environ.get("CXX", "c++")
+        cuda = ext.name.endswith("_cuda")
         target = Path(self.get_ext_fullpath(ext.name))
+        kept = ROOT / "build" / "kept" / self.recipe(compiler, cuda) / target.name
+        if not kept.exists():
+            for old in kept.parent.parent.glob(f"*/{target.name}"):
+                shutil.rmtree(old.parent)
+            with tempfile.TemporaryDirectory() as scratch:
+                linked = (self.make_cuda if cuda else self.make_native)(compiler, Path(scratch))
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(linked, kept.with_suffix(".part"))
+            kept.with_suffix(".part").rename(kept)
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory() as scratch:
-            make = self.make_cuda if ext.name.endswith("_cuda") else self.make_native
-            linked = make(compiler, Path(scratch))
-            target.unlink(missing_ok=True)  # a process may be running the old one
-            target.write_bytes(linked.read_bytes())
-            target.chmod(0o755)
+        target.unlink(missing_ok=True)  # a process may be running the old one
+        target.write_bytes(kept.read_bytes())
+        target.chmod(0o755)
+
+    def recipe(self, compiler: str, cuda: bool) -> str:
+        """A digest of all that a module is made from and with."""
+        import pybind11
+
+        with_what = [compiler, EXTRA, pybind11.__version__]
+        if cuda:
+            with_what += [CUDA_ARCHS, self.toolkit and self.toolkit.nvcc]
+        made = f"{Path(__file__).read_text()}{digest('cuda' if cuda else 'cpu')}{with_what}"
+        return hashlib.sha256(made.encode()).hexdigest()[:16]
 
     def make_native(self, compiler: str, scratch: Path) -> Path:
         """One object file for each instruction set, the bindings, and the module of them all."""

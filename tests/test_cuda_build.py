@@ -61,7 +61,10 @@ KERNEL = re.compile(
 @pytest.mark.slow
 @needs_nvcc
 def test_every_kernel_compiles_for_every_gpu_without_a_spill(extension: Path) -> None:
-    found = [k for k in KERNEL.findall((extension / "ptxas.log").read_text()) if "cuda" in k[0]]
+    told = (extension / "ptxas.log").read_text()
+    assert "warning" not in told, [line for line in told.splitlines() if "warning" in line]
+    found = KERNEL.findall(told)
+    assert len(found) == told.count("Compiling entry function")
     names = "\n".join(name for name, *_ in found)
     said = subprocess.run(["c++filt"], input=names, capture_output=True, text=True).stdout
     spilled = []
@@ -143,9 +146,16 @@ def test_without_nvcc_the_reason_is_left(tmp_path: Path) -> None:
     assert done.returncode == 0 and "TINYGRAD_AI_CUDA=0" in note.read_text()
 
 
+def first_bindings(where: Path) -> None:
+    """Leaves a copy only the first file of bindings, which links; the others take half a minute."""
+    for path in (where / "csrc" / "cuda").glob("bindings_*.cpp"):
+        path.unlink()
+
+
 @needs_nvcc
 def test_an_error_of_ours_is_never_skipped(tmp_path: Path) -> None:
     where = copy(tmp_path / "copy", "device.cu")
+    first_bindings(where)
     (where / "csrc" / "cuda" / "broken.cu").write_text("__global__ void k() { no; }\n")
     done = build(where, TINYGRAD_AI_CUDA="auto", **driver(tmp_path))
     assert done.returncode != 0 and "broken.cu" in done.stderr
@@ -155,7 +165,9 @@ def test_an_error_of_ours_is_never_skipped(tmp_path: Path) -> None:
 @needs_nvcc
 def test_neither_module_needs_the_other(tmp_path: Path) -> None:
     where = copy(tmp_path / "copy", "device.cu")
-    (where / "csrc" / "cpu" / "kernels.cpp").write_text("no;\n")
+    first_bindings(where)
+    for path in (where / "csrc" / "cpu").glob("*.cpp"):
+        path.write_text("no;\n")
     done = build(where, TINYGRAD_AI_NATIVE="auto", TINYGRAD_AI_CUDA="require")
     assert done.returncode == 0, done.stderr
     backend = where / "tinygrad_ai" / "backend"
@@ -166,6 +178,7 @@ def test_neither_module_needs_the_other(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_without_nvcc_a_cpp_compiler_builds_the_launchers(tmp_path: Path) -> None:
     where = copy(tmp_path / "copy", "device.cu")
+    first_bindings(where)
     nvcc = tmp_path / "bin" / "nvcc"
     nvcc.parent.mkdir()
     nvcc.write_text("#!/bin/sh\nexit 1\n")
@@ -177,3 +190,33 @@ def test_without_nvcc_a_cpp_compiler_builds_the_launchers(tmp_path: Path) -> Non
     (library,) = backend.glob("_cuda*.so")
     assert b"set_compiler" in library.read_bytes() and (backend / "cuda.txt").read_text() == ""
     assert not (backend / "csrc").exists()  # the sources lie beside the package
+
+
+def test_what_was_built_from_the_same_is_kept(tmp_path: Path) -> None:
+    where = copy(tmp_path / "copy", "device.cu")
+    for path in (where / "csrc" / "cpu").glob("*.cpp"):
+        path.write_text(f'extern "C" int {path.stem}_of_no_use() {{ return 1; }}\n')
+    (where / "csrc" / "cpu" / "kernels.cpp").write_text("\n")  # linked three times
+    compiler, calls = tmp_path / "compiler", tmp_path / "calls"
+    compiler.write_text(f'#!/bin/sh\necho >>{calls}\nexec {CXX or "c++"} "$@"\n')
+    compiler.chmod(0o755)
+
+    def compiled(**environment: str) -> int:
+        """How often the compiler was called to build the CPU's module."""
+        calls.write_text("")
+        for old in (where / "tinygrad_ai" / "backend").glob("*.so"):
+            old.unlink()
+        how = {"TINYGRAD_AI_NATIVE": "require", "TINYGRAD_AI_CUDA": "0", "CXX": str(compiler)}
+        done = build(where, **how, **environment)
+        assert done.returncode == 0, done.stderr
+        assert len(list((where / "tinygrad_ai" / "backend").glob("_native*.so"))) == 1
+        return len(calls.read_text())
+
+    assert compiled() > 3 and compiled() == 0
+    (where / "csrc" / "cpu" / "pool.cpp").write_text("int changed;\n")
+    assert compiled() > 3 and compiled() == 0
+    assert compiled(TINYGRAD_AI_CFLAGS="-g0") > 3
+    kept = list((where / "build" / "kept").rglob("*.so"))
+    assert len(kept) == 1  # the last
+    kept[0].unlink()
+    assert compiled(TINYGRAD_AI_CFLAGS="-g0") > 3

@@ -9,6 +9,7 @@
 //   * shared memory is filled with NaN bytes before every block
 //   * barrier divergence (threads waiting at different __syncthreads lines, or exited) = error
 #pragma once
+#include <setjmp.h>
 #include <sys/mman.h>
 #include <ucontext.h>
 #include <algorithm>
@@ -60,7 +61,7 @@ void __tsan_release(void* addr);
 #else
 #  define CUSIM_ACQ(p) ((void)0)
 #  define CUSIM_REL(p) ((void)0)
-#  define CUSIM_NOTSAN
+#  define CUSIM_NOTSAN __attribute__((noinline))
 #endif
 
 #define __global__
@@ -89,8 +90,14 @@ static inline float2 make_float2(float a, float b) { return {a, b}; }
 namespace cusim {
 enum State { READY, AT_BARRIER, AT_WARP, DONE };
 
+struct Context {
+  ucontext_t start;
+  jmp_buf at;
+  bool begun = true;   // else it goes on at `start`
+};
+
 struct Fiber {
-  ucontext_t ctx;
+  Context ctx;
   uint3 tid;
   unsigned linear, lane, warp;
   State state = READY;
@@ -117,7 +124,7 @@ struct Engine {
   bool interblock = false;                  // TSan: blocks of one grid are unordered, as on a GPU
   std::vector<std::pair<void*, size_t>> maps;
   std::vector<void*> held, old_fibers;
-  ucontext_t main_ctx;
+  Context main_ctx;
   void* main_fake = nullptr; const void* main_bottom = nullptr; size_t main_size = 0;
   void* main_tsan = nullptr;
   Fiber* cur = nullptr;
@@ -135,6 +142,19 @@ struct Engine {
 inline Engine& E() { static Engine e; return e; }
 inline Fiber& self() { return *E().cur; }
 
+// swapcontext asks the kernel for the signal mask each time, which takes longer than what a CUDA
+// thread does between two barriers; the sanitizers know no other way.
+CUSIM_NOTSAN inline void switch_context(Context& from, Context& to) {
+#if defined(CUSIM_ASAN) || defined(CUSIM_TSAN)
+  swapcontext(&from.start, &to.start);
+#else
+  if (_setjmp(from.at)) return;
+  if (to.begun) _longjmp(to.at, 1);
+  to.begun = true;
+  setcontext(&to.start);
+#endif
+}
+
 struct Abort {};   // unwinds a fiber after an error
 
 CUSIM_NOTSAN inline void to_main(Fiber& f, bool dying) {
@@ -146,7 +166,7 @@ CUSIM_NOTSAN inline void to_main(Fiber& f, bool dying) {
   __tsan_switch_to_fiber(e.main_tsan, 1);
 #endif
   (void)dying;
-  swapcontext(&f.ctx, &e.main_ctx);
+  switch_context(f.ctx, e.main_ctx);
 #ifdef CUSIM_ASAN
   __sanitizer_finish_switch_fiber(f.fake, &e.main_bottom, &e.main_size);
 #endif
@@ -158,6 +178,7 @@ CUSIM_NOTSAN inline void entry() {
   __sanitizer_finish_switch_fiber(nullptr, &e.main_bottom, &e.main_size);
 #endif
   Fiber& f = *e.cur;
+  f.ctx.start.uc_stack.ss_size = 0;   // or ASan would forget all it knows of the stack at each switch
   CUSIM_ACQ(&e.sync_launch);
   try { (*e.body)(); } catch (Abort&) {}
   CUSIM_REL(&e.sync_end);
@@ -174,7 +195,7 @@ CUSIM_NOTSAN inline void resume(Fiber& f) {
 #ifdef CUSIM_TSAN
   __tsan_switch_to_fiber(f.tsan, 1);
 #endif
-  swapcontext(&e.main_ctx, &f.ctx);
+  switch_context(e.main_ctx, f.ctx);
 #ifdef CUSIM_ASAN
   __sanitizer_finish_switch_fiber(e.main_fake, nullptr, nullptr);
 #endif
@@ -267,9 +288,11 @@ CUSIM_NOTSAN inline void run_block() {
     f.tid = {(unsigned)(i % e.bdim.x), (unsigned)(i / e.bdim.x % e.bdim.y), (unsigned)(i / e.bdim.x / e.bdim.y)};
     f.state = READY; f.phase = f.wphase = 0; f.head = f.tail = f.ghead = f.gtail = 0;
     f.stack = e.stacks + i * e.stack_size;
-    getcontext(&f.ctx);
-    f.ctx.uc_stack.ss_sp = f.stack; f.ctx.uc_stack.ss_size = e.stack_size; f.ctx.uc_link = nullptr;
-    makecontext(&f.ctx, (void (*)())entry, 0);
+    ucontext_t& start = f.ctx.start;
+    getcontext(&start);
+    start.uc_stack.ss_sp = f.stack; start.uc_stack.ss_size = e.stack_size; start.uc_link = nullptr;
+    makecontext(&start, (void (*)())entry, 0);
+    f.ctx.begun = false;
 #ifdef CUSIM_TSAN
     f.tsan = __tsan_create_fiber(0);
 #endif

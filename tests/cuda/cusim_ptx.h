@@ -46,13 +46,9 @@ inline unsigned short f16_of_float(float x) {
   return static_cast<unsigned short>(sign | bits);
 }
 inline float float_of_f16(unsigned short bits) {
-  const int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-  float size;
-  if (exponent == 31)
-    size = mantissa ? NAN : INFINITY;
-  else
-    size =
-        exponent ? std::ldexp(1024.0f + mantissa, exponent - 25) : std::ldexp(float(mantissa), -24);
+  float size = __uint_as_float((bits & 0x7fffu) << 13) * 0x1p112f; // the exponents' difference
+  if ((bits & 0x7c00) == 0x7c00)
+    size = bits & 1023 ? NAN : INFINITY;
   return bits & 0x8000 ? -size : size;
 }
 
