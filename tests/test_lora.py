@@ -227,6 +227,10 @@ def test_adapters_that_are_refused(tmp_path: Path) -> None:
         path.write_text(json.dumps({**config, **changes}))
         with pytest.raises((RuntimeError, ValueError), match=message):
             models.load_adapter(bert(), tmp_path)
+    path.write_text(json.dumps(config))
+    (tmp_path / "adapter_model.safetensors").rename(tmp_path / "adapter_model.bin")
+    with pytest.raises(RuntimeError, match="pickled files can run any code(.|\n)*fix: in PyTorch"):
+        models.load_adapter(bert(), tmp_path)
     path.write_text("{}")
     with pytest.raises(RuntimeError, match="no configuration of an adapter"):
         models.load_adapter(bert(), tmp_path)

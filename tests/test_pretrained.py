@@ -155,6 +155,23 @@ def test_smaller_dtypes(tmp_path: Path, dtype: str) -> None:
     assert wide.dtype == ta.float64 and ta.get_default_dtype() == ta.float32
 
 
+@pytest.mark.parametrize("key", ["dtype", "torch_dtype"])
+def test_what_was_trained_in_float32_is_loaded_as_that(tmp_path: Path, key: str) -> None:
+    theirs_of("BertModel").to(torch.float16).save_pretrained(tmp_path)
+    path = tmp_path / "config.json"
+    read = json.loads(path.read_text())
+    path.write_text(json.dumps({**{k: v for k, v in read.items() if k != "dtype"}, key: "float16"}))
+    ours = models.BertModel.from_pretrained(tmp_path)
+    ours.pooler.dense.weight.detach().add_(1e-5)  # lost in float16
+    ours.save_pretrained(tmp_path)
+    saved = json.loads(path.read_text())
+    assert saved["dtype"] == "float32" and "torch_dtype" not in saved
+    back = hf.BertModel.from_pretrained(tmp_path)
+    assert back.dtype == torch.float32
+    a, b = back.pooler.dense.weight, ours.pooler.dense.weight
+    np.testing.assert_array_equal(a.detach().numpy(), b.detach().numpy())
+
+
 def test_tied_weights_stay_one() -> None:
     for kind, a, b in (
         ("BertForMaskedLM", "bert.embeddings.word_embeddings", "cls.predictions.decoder"),

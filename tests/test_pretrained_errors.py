@@ -27,8 +27,9 @@ def refused(folder: Any, message: str, kind: Any = models.BertModel, **options: 
 
 
 def test_a_name_that_is_no_folder() -> None:
-    text = refused("google-bert/bert-base-uncased", "is no folder on this machine")
-    assert "fix: hf download google-bert/bert-base-uncased --local-dir" in text
+    for kind in (models.BertModel, models.BertConfig):
+        text = refused("google-bert/bert-base-uncased", "is no folder on this machine", kind)
+        assert "fix: hf download google-bert/bert-base-uncased --local-dir" in text
     for path in ("/models/bert", "./bert", "../models/bert", "a/b/bert"):
         assert "fix: hf download NAME --local-dir" in refused(path, "is no folder on this machine")
 
@@ -46,7 +47,8 @@ def test_pickles(folder: Path) -> None:
     text = refused(folder, "pytorch_model.bin: pickled files can run any code")
     assert "fix: in PyTorch:" in text and "save_pretrained(folder)" in text
     (folder / "pytorch_model.bin").unlink()
-    refused(folder, "holds neither model.safetensors nor model.safetensors.index.json")
+    text = refused(folder, "holds neither model.safetensors nor model.safetensors.index.json")
+    assert "fix: hf download" in text
 
 
 def test_damaged_files(folder: Path) -> None:
@@ -171,6 +173,9 @@ def test_inputs_that_are_refused(folder: Path) -> None:
         model(ids, attention_mask=ids.T)
     with pytest.raises(RuntimeError, match=r"expected input_ids \(batch, length\) of integers"):
         model(ids[0])
+    for given, named in (([[1, 2]], "list"), (ids.numpy(), "numpy.ndarray")):
+        with pytest.raises(RuntimeError, match=f'got {named}(.|\n)*return_tensors="ta"'):
+            model(given)
     for name in ("token_type_ids", "position_ids"):
         for network in (model, gpt):
             with pytest.raises(ValueError, match=f"expected {name} to be a tensor, got list"):

@@ -131,6 +131,14 @@ def between(value: int, count: int, p: float) -> bool:
     return low <= value <= high
 
 
+@pytest.mark.parametrize("mlm", [True, False])
+def test_the_class_of_a_text_is_left_out(mlm: bool) -> None:
+    collate = DataCollatorForLanguageModeling(wordpiece(), mlm=mlm)
+    for name in ("label", "label_ids"):
+        batch = collate(features(**{name: lambda i: i}))
+        assert name not in batch and batch["labels"].shape == batch["input_ids"].shape
+
+
 def test_masked_shares() -> None:
     tokenizer, ta_generator = wordpiece(), ta.Generator().manual_seed(11)
     size = len(tokenizer)

@@ -32,7 +32,10 @@ def weight_files(folder: Path) -> list[SafetensorsFile]:
             "and are refused",
             CONVERT,
         )
-    raise CheckpointError(f"{folder} holds neither {SINGLE} nor {INDEX}")
+    raise CheckpointError(
+        f"{folder} holds neither {SINGLE} nor {INDEX}",
+        "hf download NAME --local-dir FOLDER gets a folder with all files",
+    )
 
 
 def _shards(folder: Path) -> list[SafetensorsFile]:

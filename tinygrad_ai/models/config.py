@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, CheckpointError
-from ..serialization import FETCHING, write_text
+from ..serialization import FETCHING, existing_folder, write_text
 from .activations import check_activation
 
 CONFIG_NAME = "config.json"
 PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 COMMON: dict[str, Any] = {
-    "architectures": None, "output_attentions": False,
+    "architectures": None, "dtype": None, "output_attentions": False,
     "output_hidden_states": False, "problem_type": None, "return_dict": True,
     "tie_word_embeddings": True,
 }  # fmt: skip
@@ -153,7 +153,8 @@ class PretrainedConfig:
     def from_pretrained(cls, folder: Any, **changes: Any) -> Any:
         """The configuration of a folder, or of a file; CheckpointError if it is no such one."""
         path = Path(folder)
-        path = path / CONFIG_NAME if path.is_dir() else path
+        if not path.is_file() and path.suffix != ".json":
+            path = existing_folder(folder, "a configuration") / CONFIG_NAME
         values = read_config(path, cls)
         changes = {k: v for k, v in changes.items() if k not in FETCHING}
         try:

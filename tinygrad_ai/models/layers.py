@@ -131,11 +131,17 @@ def check_inputs(ids: Any, embeds: Any, size: int) -> tuple[int, ...]:
 
 def check_ids(ids: Any) -> None:
     if not isinstance(ids, Tensor) or ids.ndim != 2 or ids.dtype.kind not in "iu":
-        raise ShapeError(f"expected input_ids (batch, length) of integers, got {_said(ids)}")
+        raise ShapeError(
+            f"expected input_ids (batch, length) of integers, got {_said(ids)}",
+            None if isinstance(ids, Tensor) else 'tokenizer(texts, return_tensors="ta")',
+        )
 
 
 def _said(x: Any) -> str:
-    return f"{tuple(x.shape)} of {x.dtype}" if isinstance(x, Tensor) else type(x).__name__
+    if isinstance(x, Tensor):
+        return f"{tuple(x.shape)} of {x.dtype}"
+    kind = type(x)  # PyTorch's are called Tensor, too
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def check_length(length: int, most: int, key: str) -> None:

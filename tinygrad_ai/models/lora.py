@@ -199,7 +199,7 @@ def load_adapter(model: Any, folder: Any) -> Any:
     """Adds to a plain model what save_adapter (or PEFT) wrote; returns the model."""
     path = Path(folder)
     config = _adapter_config(path / CONFIG)
-    file = SafetensorsFile(path / WEIGHTS)
+    file = _adapter_file(path)
     trained = [(p, p.requires_grad) for p in model.parameters()]
     paths = [f".{name}." for name, _ in model.named_parameters()]
     named = dict.fromkeys(config.get("modules_to_save") or ())
@@ -221,6 +221,17 @@ def load_adapter(model: Any, folder: Any) -> Any:
     for name, t in own.items():
         file.read_into(name, t)
     return model
+
+
+def _adapter_file(folder: Path) -> SafetensorsFile:
+    pickled = folder / "adapter_model.bin"  # what older versions of PEFT write
+    if pickled.is_file() and not (folder / WEIGHTS).is_file():
+        raise CheckpointError(
+            f"{pickled}: pickled files can run any code when they are loaded, and are refused",
+            "in PyTorch: safetensors.torch.save_file("
+            f"torch.load({pickled.name!r}, weights_only=True), {WEIGHTS!r})",
+        )
+    return SafetensorsFile(folder / WEIGHTS)
 
 
 def _adapter_config(path: Path) -> dict[str, Any]:

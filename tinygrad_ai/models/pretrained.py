@@ -203,6 +203,9 @@ class PreTrainedModel(nn.Module):
             raise CheckpointError(f"expected a folder to save to, {folder} is a file")
         folder.mkdir(parents=True, exist_ok=True)
         self.config.architectures = [type(self).__name__]
+        # transformers loads with the dtype that stands here, not with that of the weights
+        self.config.dtype = str(self.dtype)
+        vars(self.config).pop("torch_dtype", None)  # its older name, out of the file that was read
         state = self.state_dict()
         aliases = self.tied if self.config.tie_word_embeddings else {}
         kept = {name: t for name, t in state.items() if name not in aliases}

@@ -155,7 +155,10 @@ class DataCollatorForLanguageModeling:
 
     def __call__(self, features: list[Any]) -> BatchEncoding:
         _check_some(features)
-        rows = [row if isinstance(row, Mapping) else {"input_ids": row} for row in features]
+        rows = [  # a class of the whole text is no input of a language model
+            {k: v for k, v in row.items() if k not in LABELS}
+            if isinstance(row, Mapping) else {"input_ids": row} for row in features
+        ]  # fmt: skip
         same = len({len(row["input_ids"]) for row in rows if "input_ids" in row}) == 1
         padding = not same or self.pad_to_multiple_of is not None
         batch = self.tokenizer.pad(
