@@ -192,6 +192,7 @@ def test_arguments_that_are_refused() -> None:
         ({"num_return_sequences": 0}, "num_return_sequences to be a whole number > 0, got 0"),
         ({"num_return_sequences": 2}, "the likeliest text is one, got num_return_sequences=2"),
         ({"min_new_tokens": 21}, "expected min_new_tokens from 0 to 20, got 21"),
+        ({"max_new_tokens": 2.5}, "expected a whole number of tokens, got 2.5"),
         ({"max_new_tokens": 32}, "the model reads 40 tokens at most, got 9 and 32 to come"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -179,6 +179,8 @@ def test_arguments_that_are_refused(tmp_path: Path) -> None:
     assert all(p.requires_grad for p in model.parameters())
     with pytest.raises(ValueError, match="no linear layer 'querry'\n.*'query'"):
         models.add_lora(model, targets=["querry"])
+    with pytest.raises(ValueError, match="expected alpha to be a number, got 'x'"):
+        models.add_lora(bert(), alpha="x")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected rank to be a whole number > 0, got 0"):
         models.add_lora(model, rank=0)
     with pytest.raises(ValueError, match="expected a dropout probability"):
@@ -237,3 +239,5 @@ def test_adapters_that_are_refused(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(RuntimeError, match="adapter_config.json does not exist"):
         models.load_adapter(bert(), tmp_path)
+    with pytest.raises(RuntimeError, match=r"hf download a/name .*, then load_adapter\(model, "):
+        models.load_adapter(bert(), "a/name")

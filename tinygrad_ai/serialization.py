@@ -184,7 +184,7 @@ FETCHING = {
 REPOSITORY = re.compile(r"\w[\w.-]*(/[\w.-]+)?")  # a model's name on the hub: owner/name
 
 
-def existing_folder(path: Any, content: str) -> Path:
+def existing_folder(path: Any, content: str, load: str = "from_pretrained('FOLDER')") -> Path:
     """The folder with a model or a tokenizer, or an error that says how to come by one."""
     if not isinstance(path, (str, os.PathLike)):
         raise ArgumentError(f"expected a folder with {content}, got {type(path).__name__}")
@@ -197,7 +197,7 @@ def existing_folder(path: Any, content: str) -> Path:
         name = path if REPOSITORY.fullmatch(str(path)) else "NAME"
         raise CheckpointError(
             f"{str(path)!r} is no folder on this machine, and nothing is downloaded here",
-            f"hf download {name} --local-dir FOLDER, then from_pretrained('FOLDER')",
+            f"hf download {name} --local-dir FOLDER, then {load}",
         )
     return folder
 

@@ -77,6 +77,9 @@ class GenerationMixin:
 
     def _steps(self, length: int, more: int | None, total: int | None, least: int | None) -> int:
         """How many tokens to add at most."""
+        for count in (more, total, least):
+            if count is not None and not hasattr(count, "__index__"):
+                raise ArgumentError(f"expected a whole number of tokens, got {count!r}")
         most = self.config.max_position_embeddings
         free = min(length + 20, most) if total is None else total
         steps = free - length if more is None else more

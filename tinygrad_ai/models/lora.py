@@ -17,7 +17,7 @@ from ..nn import init
 from ..ops.activation import _activate
 from ..ops.matmul import matmul
 from ..ops.shape import transpose
-from ..serialization import SafetensorsFile, save_large, write_text
+from ..serialization import SafetensorsFile, existing_folder, save_large, write_text
 from .layers import Conv1D
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -107,6 +107,8 @@ def add_lora(
     """
     if not isinstance(rank, int) or rank < 1:
         raise ArgumentError(f"expected rank to be a whole number > 0, got {rank!r}")
+    if not isinstance(alpha, (int, float)):
+        raise ArgumentError(f"expected alpha to be a number, got {alpha!r}")
     if any(isinstance(m, LoRALinear) for m in model.modules()):
         raise ArgumentError("the model has LoRA layers already", "merge_lora(model) first")
     targets = [targets] if isinstance(targets, str) else list(targets)
@@ -197,7 +199,7 @@ def save_adapter(model: Any, save_directory: Any) -> None:
 
 def load_adapter(model: Any, folder: Any) -> Any:
     """Adds to a plain model what save_adapter (or PEFT) wrote; returns the model."""
-    path = Path(folder)
+    path = existing_folder(folder, "an adapter", "load_adapter(model, 'FOLDER')")
     config = _adapter_config(path / CONFIG)
     file = _adapter_file(path)
     trained = [(p, p.requires_grad) for p in model.parameters()]
