@@ -378,6 +378,9 @@ def test_what_cannot_be_trained_is_refused(tmp_path: Path) -> None:
         trainer(tmp_path, model.requires_grad_(False)).train()
     with pytest.raises(ArgumentError, match="max_steps says how long"):
         trainer(tmp_path, train_dataset=ta.data.IterableDataset())
+    numbers = [{**row, "labels": row["labels"].double()} for row in [Rows()[i] for i in range(4)]]
+    with pytest.raises(ArgumentError, match="class numbers, got labels of float64"):
+        trainer(tmp_path, train_dataset=numbers, label_smoothing_factor=0.1).train()
     for wrong, came in ((lambda seen: None, "NoneType"), (lambda seen: 3.0, "float")):
         with pytest.raises(ArgumentError, match=f"compute_metrics to return a dict.*{came}"):
             trainer(tmp_path, eval_dataset=Rows(), compute_metrics=wrong).evaluate()

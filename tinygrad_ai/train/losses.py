@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from ..errors import ArgumentError
 from ..nn import functional as F
 from ..tensor import Tensor
 
@@ -28,6 +29,11 @@ def label_smoothed(
     named = fields_of(outputs)
     logits: Any = named["logits"] if named is not None else outputs[0]
     targets: Any = labels
+    if targets.dtype.kind not in "iu":
+        raise ArgumentError(
+            f"smoothing spreads the probability of class numbers, got labels of {targets.dtype}",
+            "label_smoothing_factor=0",
+        )
     if shift:
         logits, targets = logits[..., :-1, :], targets[..., 1:]
     ignored = (targets == IGNORED).unsqueeze(-1)
