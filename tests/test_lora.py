@@ -181,6 +181,7 @@ def test_arguments_that_are_refused(tmp_path: Path) -> None:
         models.add_lora(model, targets=["querry"])
     with pytest.raises(ValueError, match="expected alpha to be a number, got 'x'"):
         models.add_lora(bert(), alpha="x")  # type: ignore[arg-type]
+    models.add_lora(bert(), alpha=np.float32(8))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="expected rank to be a whole number > 0, got 0"):
         models.add_lora(model, rank=0)
     with pytest.raises(ValueError, match="expected a dropout probability"):

@@ -283,6 +283,9 @@ def test_what_is_said_about_downloading_is_ignored(tmp_path: Path) -> None:
     }  # fmt: skip
     config = models.AutoConfig.from_pretrained(tmp_path, **said)
     assert config == models.BertConfig.from_pretrained(tmp_path)
+    named = tmp_path / "a.json"  # a folder
+    config.save_pretrained(named)
+    assert config == models.BertConfig.from_pretrained(named)
     for kind in (models.AutoModelForSequenceClassification, models.BertForSequenceClassification):
         assert kind.from_pretrained(tmp_path, device_map="cpu", **said).config == config
     if importlib.util.find_spec("tokenizers"):

@@ -137,10 +137,16 @@ def _read_npz(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return arrays, {} if text is None else json.loads(str(text))
 
 
+def pickle_error(what: str, fix: str) -> CheckpointError:
+    return CheckpointError(
+        f"{what}: pickled files can run any code when they are loaded, and are refused", fix
+    )
+
+
 def _check_suffix(path: Path) -> None:
     if path.suffix in PICKLED:
-        raise CheckpointError(
-            f"{path.name}: pickled files can run any code when they are loaded, and are refused",
+        raise pickle_error(
+            path.name,
             "in PyTorch: safetensors.torch.save_file(torch.load(path), 'model.safetensors')",
         )
     if path.suffix not in (".safetensors", ".npz"):

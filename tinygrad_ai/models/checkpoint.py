@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError
-from ..serialization import SafetensorsFile
+from ..serialization import SafetensorsFile, pickle_error
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 FLOATS = {"F16": "float16", "BF16": "bfloat16", "F32": "float32", "F64": "float64"}
@@ -27,11 +27,7 @@ def weight_files(folder: Path) -> list[SafetensorsFile]:
         return _shards(folder)
     pickled = sorted([p.name for p in folder.iterdir() if p.suffix in (".bin", ".pt", ".pth")])
     if pickled:
-        raise CheckpointError(
-            f"{folder} holds {pickled[0]}: pickled files can run any code when they are loaded, "
-            "and are refused",
-            CONVERT,
-        )
+        raise pickle_error(f"{folder} holds {pickled[0]}", CONVERT)
     raise CheckpointError(
         f"{folder} holds neither {SINGLE} nor {INDEX}",
         "hf download NAME --local-dir FOLDER gets a folder with all files",

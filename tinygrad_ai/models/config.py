@@ -153,7 +153,7 @@ class PretrainedConfig:
     def from_pretrained(cls, folder: Any, **changes: Any) -> Any:
         """The configuration of a folder, or of a file; CheckpointError if it is no such one."""
         path = Path(folder)
-        if not path.is_file() and path.suffix != ".json":
+        if path.is_dir() or not (path.is_file() or path.suffix == ".json"):
             path = existing_folder(folder, "a configuration") / CONFIG_NAME
         values = read_config(path, cls)
         changes = {k: v for k, v in changes.items() if k not in FETCHING}

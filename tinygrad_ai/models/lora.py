@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable
 from difflib import get_close_matches
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ..nn import init
 from ..ops.activation import _activate
 from ..ops.matmul import matmul
 from ..ops.shape import transpose
-from ..serialization import SafetensorsFile, existing_folder, save_large, write_text
+from ..serialization import SafetensorsFile, existing_folder, pickle_error, save_large, write_text
 from .layers import Conv1D
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -107,7 +108,7 @@ def add_lora(
     """
     if not isinstance(rank, int) or rank < 1:
         raise ArgumentError(f"expected rank to be a whole number > 0, got {rank!r}")
-    if not isinstance(alpha, (int, float)):
+    if not isinstance(alpha, Real):  # NumPy's are such, too
         raise ArgumentError(f"expected alpha to be a number, got {alpha!r}")
     if any(isinstance(m, LoRALinear) for m in model.modules()):
         raise ArgumentError("the model has LoRA layers already", "merge_lora(model) first")
@@ -228,8 +229,8 @@ def load_adapter(model: Any, folder: Any) -> Any:
 def _adapter_file(folder: Path) -> SafetensorsFile:
     pickled = folder / "adapter_model.bin"  # what older versions of PEFT write
     if pickled.is_file() and not (folder / WEIGHTS).is_file():
-        raise CheckpointError(
-            f"{pickled}: pickled files can run any code when they are loaded, and are refused",
+        raise pickle_error(
+            str(pickled),
             "in PyTorch: safetensors.torch.save_file("
             f"torch.load({pickled.name!r}, weights_only=True), {WEIGHTS!r})",
         )
