@@ -1,4 +1,4 @@
-"""The CUDA kernels without a GPU: compiled by nvcc, and run on the CPU under a simulator.
+"""The CUDA kernels without a GPU: run on the CPU under a simulator.
 
 The programs of tests/cuda run each kernel at awkward sizes, in several orders of the threads, with
 sanitizers. Bugs planted on purpose show that the checks can fail.

@@ -61,7 +61,7 @@ void __tsan_release(void* addr);
 #else
 #  define CUSIM_ACQ(p) ((void)0)
 #  define CUSIM_REL(p) ((void)0)
-#  define CUSIM_NOTSAN __attribute__((noinline))
+#  define CUSIM_NOTSAN
 #endif
 
 #define __global__
